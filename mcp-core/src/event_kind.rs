@@ -1,0 +1,253 @@
+use serde::Serialize;
+
+use crate::{ArtifactRef, Digest, Finding, Name, Principal, Version};
+
+/// What happened, by engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// In the validation engine.
+    Validation(ValidationEvent),
+    /// In the registry.
+    Registry(RegistryEvent),
+    /// In the promotion engine.
+    Promotion(PromotionEvent),
+}
+
+impl EventKind {
+    /// The CloudEvents `type`; a change that readers could trip over gets a new one, ending in `.v2`.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Validation(event) => event.type_name(),
+            Self::Registry(event) => event.type_name(),
+            Self::Promotion(event) => event.type_name(),
+        }
+    }
+}
+
+/// One engine's enum: its variants, and the CloudEvents type of each.
+macro_rules! events {
+    ($(#[$doc:meta])* $kind:ident :: $engine:ident { $($(#[$variant_doc:meta])* $variant:ident($data:ident) = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        #[non_exhaustive]
+        pub enum $engine {
+            $($(#[$variant_doc])* $variant($data),)+
+        }
+
+        impl $engine {
+            /// The CloudEvents `type`.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)+ }
+            }
+        }
+
+        impl From<$engine> for EventKind {
+            fn from(event: $engine) -> Self {
+                Self::$kind(event)
+            }
+        }
+    };
+}
+
+/// The data of one event, with a constructor that takes every field.
+macro_rules! data {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)+
+        }
+
+        impl $name {
+            /// All fields, in their order.
+            #[must_use]
+            pub const fn new($($field: $type),+) -> Self {
+                Self { $($field),+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// What happened in the validation engine.
+    Validation::ValidationEvent {
+        /// A contract can be used from now on.
+        ContractRegistered(ContractRegistered) = "mcp.validation.contract.registered.v1",
+        /// A document was found valid or invalid.
+        DocumentJudged(DocumentJudged) = "mcp.validation.document.judged.v1",
+    }
+}
+
+data! {
+    /// A contract can be used from now on.
+    ContractRegistered {
+        /// The contract's subject.
+        contract: Name,
+        /// The contract's version.
+        version: Version,
+    }
+}
+
+data! {
+    /// A document was found valid or invalid.
+    DocumentJudged {
+        /// The contract's subject.
+        contract: Name,
+        /// The contract's version.
+        version: Version,
+        /// Whether no finding is an error.
+        valid: bool,
+        /// How many findings are errors, kept or not.
+        errors: u64,
+        /// How many findings are warnings, kept or not.
+        warnings: u64,
+    }
+}
+
+events! {
+    /// What happened in the registry.
+    Registry::RegistryEvent {
+        /// A version was published.
+        Published(ArtifactPublished) = "mcp.registry.artifact.published.v1",
+        /// A publish was refused by admission.
+        Refused(PublishRefused) = "mcp.registry.publish.refused.v1",
+        /// A version was yanked, or restored.
+        Yanked(ArtifactYanked) = "mcp.registry.artifact.yanked.v1",
+        /// A channel was set, moved or removed.
+        ChannelMoved(ChannelMoved) = "mcp.registry.channel.moved.v1",
+        /// Stored bytes are not what was published.
+        Corrupt(ArtifactCorrupt) = "mcp.registry.artifact.corrupt.v1",
+    }
+}
+
+data! {
+    /// A version was published.
+    ArtifactPublished {
+        /// What was published.
+        artifact: ArtifactRef,
+        /// The digest of its bytes.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether the same bytes were stored already.
+        deduplicated: bool,
+        /// Who published it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// A publish was refused by admission.
+    PublishRefused {
+        /// What it would have been called.
+        name: Name,
+        /// The digest of the refused bytes.
+        digest: Digest,
+        /// Who tried.
+        actor: Principal,
+        /// What refused it.
+        findings: Vec<Finding>,
+    }
+}
+
+data! {
+    /// A version was yanked, or restored.
+    ArtifactYanked {
+        /// Which version.
+        artifact: ArtifactRef,
+        /// Whether it is yanked now.
+        yanked: bool,
+        /// Why.
+        reason: String,
+        /// Who did it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// A channel was set, moved or removed.
+    ChannelMoved {
+        /// Of which name.
+        name: Name,
+        /// Which channel.
+        channel: Name,
+        /// Where it pointed before.
+        from: Option<Version>,
+        /// Where it points now.
+        to: Option<Version>,
+        /// Who moved it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// Stored bytes are not what was published.
+    ArtifactCorrupt {
+        /// Which version.
+        artifact: ArtifactRef,
+        /// The pack or file, and where in it.
+        place: String,
+    }
+}
+
+events! {
+    /// What happened in the promotion engine.
+    Promotion::PromotionEvent {
+        /// A promotion was requested.
+        Requested(PromotionRequested) = "mcp.promotion.promotion.requested.v1",
+        /// Somebody approved, rejected, or took a vote back.
+        Voted(VoteCast) = "mcp.promotion.vote.cast.v1",
+        /// A promotion went from one state to another.
+        Changed(PromotionChanged) = "mcp.promotion.promotion.changed.v1",
+    }
+}
+
+data! {
+    /// A promotion was requested.
+    PromotionRequested {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// The digest of the release.
+        release: Digest,
+        /// Who asked for it.
+        requester: Principal,
+    }
+}
+
+data! {
+    /// Somebody approved, rejected, or took a vote back.
+    VoteCast {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// Who voted.
+        voter: Principal,
+        /// `approve`, `reject` or `revoke`.
+        vote: String,
+    }
+}
+
+data! {
+    /// A promotion went from one state to another.
+    PromotionChanged {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// The state before, such as `verifying`.
+        from: String,
+        /// The state now, such as `rolling_back`.
+        to: String,
+        /// Why; empty where the state says it all.
+        reason: String,
+    }
+}
