@@ -1,1 +1,81 @@
-//! Under construction.
+//! Judges documents against contracts: a schema, rules that are data, and checks in code, within limits that hold.
+//!
+//! ```
+//! # #[cfg(feature = "json-schema")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_validation::{Contract, Document, Findings, Validator, ValidatorError, rule::Rule};
+//!
+//! struct NoTestCard;
+//!
+//! impl Validator for NoTestCard {
+//!     fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
+//!         if document.value()?["card"] == "4111111111111111" {
+//!             findings.error("shop.test-card", "/card", "this card number is for tests", None);
+//!         }
+//!         Ok(())
+//!     }
+//!     fn fingerprint(&self) -> Option<mcp_core::Digest> {
+//!         Some(mcp_core::Digest::of(b"NoTestCard 1"))
+//!     }
+//! }
+//!
+//! let schema = r#"{"type": "object", "required": ["id"]}"#;
+//! let positive = Rule::range("positive", "/total", 0.01..);
+//! let contract = Contract::json_schema(schema).rule(positive).validator(NoTestCard).build()?;
+//! let report = contract.validate(&Document::json(r#"{"total": 0, "card": "4111111111111111"}"#))?;
+//! println!("{report}");
+//! # assert_eq!((report.valid, report.errors), (false, 3));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "json-schema"))]
+//! # fn main() {}
+//! ```
+//!
+//! - What is judged, and by what: [`Document`] with its [`Encoding`], [`Contract`] and its [`ContractBuilder`], [`Limits`].
+//! - What comes of it: [`Findings`] while judging, then a [`Report`]; [`ValidationError`] when it could not be judged.
+//! - What can be plugged in: [`Validator`] for checks in code, [`SchemaFormat`] for kinds of schema. `JsonSchema` is the one that is
+//!   built in (feature `json-schema`, on by default).
+//! - [`rule`]: checks that are data.
+//! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
+//! - [`ValidationEngine`]: contracts by subject and version, with events.
+//! - [`ContractInspector`]: how the other engines ask, through [`mcp_core::Inspect`].
+//!
+//! Nothing here fetches, reads a file, waits or prints.
+
+mod canonical;
+mod contract;
+mod document;
+mod encoding;
+mod engine;
+mod error;
+mod findings;
+mod inspector;
+#[cfg(feature = "json-schema")]
+mod json_schema;
+mod limits;
+mod meter;
+mod number;
+mod pointer;
+pub mod quality;
+mod report;
+pub mod rule;
+mod scan;
+mod schema_format;
+#[cfg(feature = "json-schema")]
+mod stack;
+mod validator;
+
+pub use contract::{Contract, ContractBuilder};
+pub use document::Document;
+pub use encoding::Encoding;
+pub use engine::{Registered, ValidationEngine, ValidationEngineBuilder};
+pub use error::ValidationError;
+pub use findings::Findings;
+pub use inspector::{ContractInspector, Unmapped};
+#[cfg(feature = "json-schema")]
+pub use json_schema::{Draft, JsonSchema};
+pub use limits::Limits;
+pub use report::Report;
+pub use rule::Rule;
+pub use schema_format::{Reference, SchemaFormat, SchemaFormats, SchemaSource};
+pub use validator::{Validator, ValidatorError};

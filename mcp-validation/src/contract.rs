@@ -1,0 +1,244 @@
+use std::sync::Arc;
+
+use mcp_core::{Digest, Digester, Finding, Severity};
+
+use crate::findings::Findings;
+use crate::rule::{Rule, Rules};
+use crate::{Document, Limits, Reference, Report, SchemaFormat, SchemaSource, ValidationError, Validator};
+
+/// What a document must satisfy: one schema with its references, rules, validators, and what judging may cost.
+///
+/// Built once, then used from as many threads as there are.
+pub struct Contract {
+    validators: Vec<Arc<dyn Validator>>,
+    schema: Option<Digest>,
+    fingerprint: Option<Digest>,
+    limits: Limits,
+    shows_values: bool,
+}
+
+impl Contract {
+    /// Begins a contract with a JSON Schema of the draft that its `$schema` names, else of 2020-12. `format` is not asserted; for
+    /// that, and for another draft, give a [`JsonSchema`](crate::JsonSchema) to [`schema`](Self::schema).
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn json_schema(text: impl Into<String>) -> ContractBuilder {
+        Self::schema(crate::JsonSchema::new(), text)
+    }
+
+    /// Begins a contract with a schema of any format.
+    #[must_use]
+    pub fn schema(format: impl SchemaFormat + 'static, text: impl Into<String>) -> ContractBuilder {
+        ContractBuilder::with_schema(Arc::new(format), text.into())
+    }
+
+    /// Begins a contract without a schema: of rules and validators only.
+    #[must_use]
+    pub fn builder() -> ContractBuilder {
+        ContractBuilder::default()
+    }
+
+    /// Judges `document` and tells everything that was seen.
+    ///
+    /// # Errors
+    /// `Exhausted` when the document is too large or too deep, or the steps ran out; the kind of a validator's error when one could
+    /// not judge. An invalid document is no error.
+    pub fn validate(&self, document: &Document) -> Result<Report, ValidationError> {
+        let findings = Findings::new(&self.limits);
+        let findings = if self.shows_values { findings.with_values() } else { findings };
+        Ok(Report::of(self.judge(document, findings)?, self.schema))
+    }
+
+    /// Whether `document` is valid; it stops at the first error.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate). What that could not judge, this may: it looks at less.
+    pub fn is_valid(&self, document: &Document) -> Result<bool, ValidationError> {
+        let findings = self.judge(document, Findings::new(&self.limits).verdict_only())?;
+        Ok(findings.errors() == 0)
+    }
+
+    /// The digest of the schema's text; `None` without a schema.
+    #[must_use]
+    pub const fn schema_digest(&self) -> Option<Digest> {
+        self.schema
+    }
+
+    /// What identifies its behaviour: two contracts with equal fingerprints give every document the same report. `None` when one of
+    /// its validators has none.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Option<Digest> {
+        self.fingerprint
+    }
+
+    /// What judging may cost.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn judge(&self, document: &Document, mut findings: Findings) -> Result<Findings, ValidationError> {
+        document.check(&self.limits)?;
+        let too_deep = ValidationError::DocumentTooDeep { max_depth: self.limits.max_depth };
+        if let Err(fault) = document.read().map_err(|_| too_deep)? {
+            let message = format!("this is not {}: {}", document.encoding(), fault.reason);
+            findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
+            return Ok(findings);
+        }
+        tell_duplicates(document, &mut findings);
+        for validator in &self.validators {
+            if findings.is_decided() {
+                break;
+            }
+            let judged = validator.validate(document, &mut findings);
+            // Whatever a validator makes of it: steps that ran out leave the document undecided.
+            if findings.meter().is_spent() {
+                return Err(ValidationError::StepsExhausted { max_steps: self.limits.max_steps });
+            }
+            judged.map_err(|source| ValidationError::NotJudged { source })?;
+        }
+        Ok(findings)
+    }
+}
+
+/// Readers disagree on which of two equal keys counts (RFC 8259, section 4), so what was judged may not be what is read.
+fn tell_duplicates(document: &Document, findings: &mut Findings) {
+    let shape = document.shape();
+    for path in &shape.duplicates {
+        let message = "this key stands more than once in its object, and readers differ in which one counts";
+        findings.add(Finding::new(Severity::Error, "document.duplicate-key", path.as_str(), message));
+    }
+    if shape.duplicate_count > u64::try_from(shape.duplicates.len()).unwrap_or(u64::MAX) {
+        findings.and_more();
+    }
+}
+
+impl std::fmt::Debug for Contract {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contract")
+            .field("schema", &self.schema)
+            .field("fingerprint", &self.fingerprint)
+            .field("validators", &self.validators.len())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gathers the parts of a [`Contract`]; everything is checked in [`build`](Self::build).
+#[derive(Default)]
+#[must_use = "nothing is checked before build()"]
+pub struct ContractBuilder {
+    schema: Option<(Arc<dyn SchemaFormat>, String)>,
+    references: Vec<Reference>,
+    rules: Vec<Rule>,
+    validators: Vec<Arc<dyn Validator>>,
+    limits: Option<Limits>,
+    shows_values: bool,
+}
+
+impl ContractBuilder {
+    pub(crate) fn with_schema(format: Arc<dyn SchemaFormat>, text: String) -> Self {
+        Self { schema: Some((format, text)), ..Self::default() }
+    }
+
+    /// Gives a document that the schema may refer to by `uri`. What was not given cannot be referred to: nothing is ever fetched.
+    pub fn reference(mut self, uri: impl Into<String>, text: impl Into<String>) -> Self {
+        self.references.push(Reference::new(uri, text));
+        self
+    }
+
+    /// Adds a rule.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Adds rules, such as those that were read from a file.
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules.extend(rules);
+        self
+    }
+
+    /// Adds a check in code. Validators are asked after the schema and the rules, in the order in which they were added.
+    pub fn validator(mut self, validator: impl Validator + 'static) -> Self {
+        self.validators.push(Arc::new(validator));
+        self
+    }
+
+    /// What judging may cost, instead of the default.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// The limits for a builder that was given none.
+    pub(crate) fn limits_unless_given(mut self, limits: &Limits) -> Self {
+        self.limits.get_or_insert_with(|| limits.clone());
+        self
+    }
+
+    /// Reports show the values that were found. Documents hold secrets: only where reports may hold them too.
+    pub const fn show_values(mut self) -> Self {
+        self.shows_values = true;
+        self
+    }
+
+    /// Checks and compiles everything.
+    ///
+    /// # Errors
+    /// [`ValidationError::BrokenSchema`] with the kind of its cause, [`ValidationError::BrokenRule`] and
+    /// [`ValidationError::BrokenLimits`], `Invalid`.
+    pub fn build(self) -> Result<Contract, ValidationError> {
+        let limits = self.limits.unwrap_or_default();
+        limits.check()?;
+        let mut validators: Vec<Arc<dyn Validator>> = Vec::new();
+        let mut schema = None;
+        if let Some((format, text)) = &self.schema {
+            let compiled =
+                format.compile(&SchemaSource::new(text, &self.references, &limits)).map_err(|source| {
+                    ValidationError::BrokenSchema { format: format.name().to_owned(), source }
+                })?;
+            validators.push(compiled.into());
+            schema = Some(Digest::of(text.as_bytes()));
+        }
+        if !self.rules.is_empty() {
+            validators.push(Arc::new(Rules::prepare(&self.rules, &limits)?));
+        }
+        validators.extend(self.validators);
+        let fingerprint = fingerprint(&validators, schema, &limits, self.shows_values);
+        Ok(Contract { validators, schema, fingerprint, limits, shows_values: self.shows_values })
+    }
+}
+
+impl std::fmt::Debug for ContractBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContractBuilder")
+            .field("format", &self.schema.as_ref().map(|(format, _)| format.name()))
+            .field("references", &self.references.len())
+            .field("rules", &self.rules.len())
+            .field("validators", &self.validators.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Covers everything that a finding can depend on. A part of fixed length, or preceded by its length, for each.
+fn fingerprint(
+    validators: &[Arc<dyn Validator>],
+    schema: Option<Digest>,
+    limits: &Limits,
+    shows_values: bool,
+) -> Option<Digest> {
+    let mut digester = Digester::new();
+    digester
+        .update(b"mcp-validation contract 1")
+        .update(&[u8::from(shows_values), u8::from(schema.is_some())]);
+    if let Some(schema) = schema {
+        digester.update(schema.as_bytes());
+    }
+    let limits = serde_json::to_vec(limits).ok()?;
+    digester.update(Digest::of(&limits).as_bytes());
+    for validator in validators {
+        digester.update(validator.fingerprint()?.as_bytes());
+    }
+    Some(digester.digest())
+}

@@ -1,0 +1,209 @@
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use mcp_core::{ErrorKind, SeamError};
+use serde_json::Value;
+
+use crate::scan::{Shape, TooDeep, scan_text, scan_value};
+use crate::{Encoding, Limits, ValidationError};
+
+/// What is to be judged: raw bytes and how to read them. It is looked over once and parsed at most once, however many contracts
+/// judge it.
+///
+/// ```
+/// use mcp_validation::Document;
+///
+/// let document = Document::json(r#"{"total": 12}"#);
+/// assert_eq!(document.value()?["total"], 12);
+/// # Ok::<(), mcp_core::SeamError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Document {
+    content: Content,
+    encoding: Encoding,
+    looked_over: OnceLock<Result<Looked, TooDeep>>,
+    parsed: OnceLock<Result<Value, NotJson>>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Bytes(Bytes),
+    Value(Value),
+}
+
+#[derive(Clone, Debug)]
+struct Looked {
+    shape: Shape,
+    bytes: u64,
+}
+
+/// Where and why the bytes are not what their encoding says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotJson {
+    pub(crate) reason: String,
+}
+
+impl Document {
+    /// JSON text in UTF-8.
+    #[must_use]
+    pub fn json(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Encoding::Json, bytes)
+    }
+
+    /// Bytes in some encoding. Nothing is read yet.
+    #[must_use]
+    pub fn new(encoding: Encoding, bytes: impl Into<Bytes>) -> Self {
+        Self::of(encoding, Content::Bytes(bytes.into()))
+    }
+
+    const fn of(encoding: Encoding, content: Content) -> Self {
+        Self { content, encoding, looked_over: OnceLock::new(), parsed: OnceLock::new() }
+    }
+
+    /// How its bytes are to be read.
+    #[must_use]
+    pub const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Its bytes; `None` when it was given as a value.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Value(_) => None,
+        }
+    }
+
+    /// What it says. The first call parses; later ones, and those of other contracts, share the result.
+    ///
+    /// # Errors
+    /// `Invalid` when its bytes are not what the encoding says; `Exhausted` when it nests deeper than [`Limits::DEEPEST`]. A
+    /// [`Validator`](crate::Validator) never sees either: its contract has read the document before.
+    pub fn value(&self) -> Result<&Value, SeamError> {
+        match self.read() {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(fault)) => Err(SeamError::new(
+                ErrorKind::Invalid,
+                format!("read a document as {}: {}", self.encoding, fault.reason),
+            )),
+            Err(TooDeep) => Err(SeamError::new(
+                ErrorKind::Exhausted,
+                format!(
+                    "read a document as {}: it is nested more than {} deep",
+                    self.encoding,
+                    Limits::DEEPEST
+                ),
+            )),
+        }
+    }
+
+    /// Compares it with `limits`, before anything recursive sees it.
+    ///
+    /// # Errors
+    /// [`ValidationError::DocumentTooLarge`] and [`ValidationError::DocumentTooDeep`], both `Exhausted`.
+    pub fn check(&self, limits: &Limits) -> Result<(), ValidationError> {
+        let large = |bytes: u64| {
+            let max_bytes = limits.max_document_bytes;
+            if bytes > max_bytes {
+                return Err(ValidationError::DocumentTooLarge { bytes, max_bytes });
+            }
+            Ok(())
+        };
+        if let Content::Bytes(bytes) = &self.content {
+            large(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+        }
+        let deep = ValidationError::DocumentTooDeep { max_depth: limits.max_depth.min(Limits::DEEPEST) };
+        match self.look_over() {
+            Ok(looked) if looked.shape.depth <= limits.max_depth => large(looked.bytes),
+            Ok(_) | Err(TooDeep) => Err(deep),
+        }
+    }
+
+    /// What is known without parsing; the default where it nests too deep to be parsed.
+    pub(crate) fn shape(&self) -> Shape {
+        self.look_over().map(|looked| looked.shape.clone()).unwrap_or_default()
+    }
+
+    fn look_over(&self) -> Result<&Looked, TooDeep> {
+        let looked = self.looked_over.get_or_init(|| match &self.content {
+            Content::Bytes(bytes) => {
+                let shape = scan_text(bytes, Limits::DEEPEST)?;
+                Ok(Looked { shape, bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
+            }
+            Content::Value(value) => {
+                let (shape, bytes) = scan_value(value, Limits::DEEPEST)?;
+                Ok(Looked { shape, bytes })
+            }
+        });
+        looked.as_ref().map_err(|too_deep| *too_deep)
+    }
+
+    /// The value, or why there is none. The parser is recursive, so the depth is looked at before.
+    pub(crate) fn read(&self) -> Result<Result<&Value, &NotJson>, TooDeep> {
+        self.look_over()?;
+        let bytes = match &self.content {
+            Content::Value(value) => return Ok(Ok(value)),
+            Content::Bytes(bytes) => bytes,
+        };
+        let parsed = self.parsed.get_or_init(|| {
+            serde_json::from_slice(bytes).map_err(|error| NotJson { reason: error.to_string() })
+        });
+        Ok(parsed.as_ref())
+    }
+}
+
+impl From<Value> for Document {
+    /// A document that somebody else has parsed; its duplicate keys can no longer be seen.
+    fn from(value: Value) -> Self {
+        Self::of(Encoding::Json, Content::Value(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn limits(max_document_bytes: u64, max_depth: usize) -> Limits {
+        Limits { max_document_bytes, max_depth, ..Limits::default() }
+    }
+
+    #[test]
+    fn size_and_depth_are_told_apart_and_both_are_exhausted() {
+        let document = Document::json("[[[1]]]");
+        assert_eq!(document.check(&limits(7, 3)).map_err(|error| error.to_string()), Ok(()));
+        let large = document.check(&limits(6, 3)).expect_err("seven bytes");
+        assert!(matches!(large, ValidationError::DocumentTooLarge { bytes: 7, max_bytes: 6 }), "{large}");
+        let deep = document.check(&limits(7, 2)).expect_err("three deep");
+        assert!(matches!(deep, ValidationError::DocumentTooDeep { max_depth: 2 }), "{deep}");
+        assert_eq!([large.kind(), deep.kind()], [ErrorKind::Exhausted; 2]);
+    }
+
+    #[test]
+    fn a_value_is_measured_as_its_text_would_be() {
+        let document = Document::from(json!([[["abc"]]]));
+        assert!(matches!(
+            document.check(&limits(5, 3)),
+            Err(ValidationError::DocumentTooLarge { max_bytes: 5, .. })
+        ));
+        assert!(matches!(document.check(&limits(50, 2)), Err(ValidationError::DocumentTooDeep { .. })));
+    }
+
+    #[test]
+    fn it_is_parsed_once_for_all_who_ask() {
+        let document = Document::json("{\"a\":[1,2]}");
+        let first: *const Value = document.value().unwrap();
+        let second: *const Value = document.value().unwrap();
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_say_where() {
+        let error = Document::json("{\"a\": 1,}").value().expect_err("comma").to_string();
+        assert_eq!(error, "read a document as json: trailing comma at line 1 column 9");
+        let error = Document::json(&b"\"\xff\""[..]).value().expect_err("not utf-8").to_string();
+        assert!(error.contains("invalid unicode code point"), "{error}");
+    }
+}

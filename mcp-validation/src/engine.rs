@@ -1,0 +1,274 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mcp_core::{
+    ArtifactRef, Clock, ContractRegistered, DocumentJudged, Event, EventSink, IdSource, Name, NullSink,
+    RandomIds, Source, SystemClock, ValidationEvent, Version,
+};
+
+use crate::{
+    Contract, ContractBuilder, Document, Limits, Report, SchemaFormat, SchemaFormats, ValidationError,
+};
+
+/// Holds contracts by subject and version, and judges documents by them; used from as many threads as there are.
+///
+/// It keeps them in memory. Each registered contract and each judged document is told to the host's [`EventSink`].
+pub struct ValidationEngine {
+    contracts: RwLock<BTreeMap<Name, BTreeMap<Version, Arc<Contract>>>>,
+    formats: SchemaFormats,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    events: Arc<dyn EventSink>,
+    source: Source,
+    told: AtomicU64,
+}
+
+/// What registering came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The contract can be used from now on.
+    New,
+    /// The same contract was registered before.
+    Already,
+}
+
+impl ValidationEngine {
+    /// Begins an engine with the operating system's clock, random ids and no event sink.
+    pub fn builder() -> ValidationEngineBuilder {
+        ValidationEngineBuilder::default()
+    }
+
+    /// Begins a contract with a schema of the format called `format`, within the engine's limits.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownFormat`], `NotFound`.
+    pub fn contract(
+        &self,
+        format: &str,
+        schema: impl Into<String>,
+    ) -> Result<ContractBuilder, ValidationError> {
+        Ok(self.formats.contract(format, schema)?.limits_unless_given(&self.limits))
+    }
+
+    /// Keeps `contract` under `subject` and `version` for ever. Doing so again with an equal contract changes nothing; equal are
+    /// contracts with equal fingerprints.
+    ///
+    /// # Errors
+    /// [`ValidationError::VersionTaken`], `Conflict`, when another contract has the version or one that differs in build metadata
+    /// only, or when it cannot be told whether it is another.
+    pub fn register(
+        &self,
+        subject: &Name,
+        version: &Version,
+        contract: impl Into<Arc<Contract>>,
+    ) -> Result<Registered, ValidationError> {
+        let contract = contract.into();
+        {
+            let mut contracts = self.contracts.write().unwrap_or_else(PoisonError::into_inner);
+            let versions = contracts.entry(subject.clone()).or_default();
+            if let Some((taken, before)) = versions.iter().find(|(taken, _)| taken.same_precedence(version)) {
+                let refuse = |reason: String| {
+                    Err(ValidationError::VersionTaken {
+                        subject: subject.clone(),
+                        version: version.clone(),
+                        reason,
+                    })
+                };
+                return if taken != version {
+                    refuse(format!("{taken} is registered, and build metadata makes no other version"))
+                } else if Arc::ptr_eq(before, &contract) {
+                    Ok(Registered::Already)
+                } else {
+                    match (before.fingerprint(), contract.fingerprint()) {
+                        (Some(before), Some(new)) if before == new => Ok(Registered::Already),
+                        (Some(_), Some(_)) => refuse("another contract has this version".to_owned()),
+                        _ => refuse(
+                            "a validator has no fingerprint, so equal contracts cannot be told".to_owned(),
+                        ),
+                    }
+                };
+            }
+            versions.insert(version.clone(), contract);
+        }
+        let told = ContractRegistered::new(subject.clone(), version.clone());
+        let artifact = ArtifactRef::new(subject.clone(), version.clone());
+        self.tell(&artifact, ValidationEvent::ContractRegistered(told));
+        Ok(Registered::New)
+    }
+
+    /// Judges `document` by one version of a subject's contracts.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownSubject`] and [`ValidationError::UnknownVersion`], `NotFound`; else as [`Contract::validate`].
+    pub fn validate(
+        &self,
+        subject: &Name,
+        version: &Version,
+        document: &Document,
+    ) -> Result<Report, ValidationError> {
+        let contract = self.find(subject, version)?;
+        self.judge(subject, version.clone(), &contract, document)
+    }
+
+    /// Judges `document` by the subject's version of highest precedence that is no pre-release.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownSubject`] and [`ValidationError::NoRelease`], `NotFound`; else as [`Contract::validate`].
+    pub fn validate_latest(&self, subject: &Name, document: &Document) -> Result<Report, ValidationError> {
+        let (version, contract) = self.latest(subject)?;
+        self.judge(subject, version, &contract, document)
+    }
+
+    /// One version of a subject's contracts.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownSubject`] and [`ValidationError::UnknownVersion`], `NotFound`.
+    pub fn find(&self, subject: &Name, version: &Version) -> Result<Arc<Contract>, ValidationError> {
+        self.in_subject(subject, |versions| {
+            let unknown =
+                || ValidationError::UnknownVersion { subject: subject.clone(), version: version.clone() };
+            versions.get(version).cloned().ok_or_else(unknown)
+        })
+    }
+
+    /// The subject's version of highest precedence that is no pre-release, and its contract.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownSubject`] and [`ValidationError::NoRelease`], `NotFound`.
+    pub fn latest(&self, subject: &Name) -> Result<(Version, Arc<Contract>), ValidationError> {
+        self.in_subject(subject, |versions| {
+            versions
+                .iter()
+                .filter(|(version, _)| !version.is_pre_release())
+                .max_by(|(left, _), (right, _)| left.cmp_precedence(right))
+                .map(|(version, contract)| (version.clone(), Arc::clone(contract)))
+                .ok_or_else(|| ValidationError::NoRelease { subject: subject.clone() })
+        })
+    }
+
+    /// Every subject and version, in order.
+    #[must_use]
+    pub fn list(&self) -> Vec<ArtifactRef> {
+        let contracts = self.contracts.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = |(subject, versions): (&Name, &BTreeMap<Version, Arc<Contract>>)| {
+            let mut versions: Vec<Version> = versions.keys().cloned().collect();
+            versions.sort_by(Version::cmp_precedence);
+            versions.into_iter().map(|version| ArtifactRef::new(subject.clone(), version)).collect::<Vec<_>>()
+        };
+        contracts.iter().flat_map(versions).collect()
+    }
+
+    fn in_subject<T>(
+        &self,
+        subject: &Name,
+        look: impl FnOnce(&BTreeMap<Version, Arc<Contract>>) -> Result<T, ValidationError>,
+    ) -> Result<T, ValidationError> {
+        let contracts = self.contracts.read().unwrap_or_else(PoisonError::into_inner);
+        let unknown = || ValidationError::UnknownSubject { subject: subject.clone() };
+        look(contracts.get(subject).ok_or_else(unknown)?)
+    }
+
+    fn judge(
+        &self,
+        subject: &Name,
+        version: Version,
+        contract: &Contract,
+        document: &Document,
+    ) -> Result<Report, ValidationError> {
+        let mut report = contract.validate(document)?;
+        let artifact = ArtifactRef::new(subject.clone(), version.clone());
+        let told =
+            DocumentJudged::new(subject.clone(), version, report.valid, report.errors, report.warnings);
+        self.tell(&artifact, ValidationEvent::DocumentJudged(told));
+        report.contract = Some(artifact);
+        Ok(report)
+    }
+
+    fn tell(&self, subject: &ArtifactRef, kind: ValidationEvent) {
+        let seq = self.told.fetch_add(1, Ordering::Relaxed);
+        let event = Event::new(self.clock.now(), self.source.clone(), subject.to_string(), seq, kind);
+        self.events.emit(&event);
+    }
+}
+
+impl std::fmt::Debug for ValidationEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValidationEngine").field("contracts", &self.list()).finish_non_exhaustive()
+    }
+}
+
+/// Gathers what the host lends to a [`ValidationEngine`].
+#[derive(Default)]
+#[must_use = "nothing is opened before build()"]
+pub struct ValidationEngineBuilder {
+    formats: Vec<Arc<dyn SchemaFormat>>,
+    limits: Limits,
+    clock: Option<Arc<dyn Clock>>,
+    ids: Option<Arc<dyn IdSource>>,
+    events: Option<Arc<dyn EventSink>>,
+}
+
+impl ValidationEngineBuilder {
+    /// Adds a format beside the built-in ones, or instead of one of the same name.
+    pub fn format(mut self, format: impl SchemaFormat + 'static) -> Self {
+        self.formats.push(Arc::new(format));
+        self
+    }
+
+    /// The limits of contracts that are begun with [`ValidationEngine::contract`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Tells the time of events.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Gives the id of this opening, which is part of the events' source.
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = Some(ids);
+        self
+    }
+
+    /// Hears what happens.
+    pub fn events(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Opens the engine.
+    ///
+    /// # Errors
+    /// [`ValidationError::BrokenLimits`], `Invalid`; [`ValidationError::NotOpened`]: `Invalid` for a format whose name is none,
+    /// `Unavailable` when no ids were lent and the operating system has no randomness.
+    pub fn build(self) -> Result<ValidationEngine, ValidationError> {
+        self.limits.check()?;
+        let mut formats = SchemaFormats::built_in()?;
+        for format in self.formats {
+            formats.register(format)?;
+        }
+        let ids = match self.ids {
+            Some(ids) => ids,
+            None => Arc::new(RandomIds::new().map_err(|source| ValidationError::NotOpened { source })?),
+        };
+        Ok(ValidationEngine {
+            contracts: RwLock::default(),
+            formats,
+            limits: self.limits,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            events: self.events.unwrap_or_else(|| Arc::new(NullSink)),
+            source: Source::new(&"validation".parse()?, ids.next_id()),
+            told: AtomicU64::new(0),
+        })
+    }
+}
+
+impl std::fmt::Debug for ValidationEngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValidationEngineBuilder").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

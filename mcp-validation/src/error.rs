@@ -1,0 +1,163 @@
+use mcp_core::{ErrorKind, Name, ParseError, SeamError, Version};
+use thiserror::Error;
+
+/// Why a document could not be judged, or a contract not be made. An invalid document is no error but a [`Report`](crate::Report).
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ValidationError {
+    /// The document has too many bytes.
+    #[error(
+        "judge a document of {bytes} bytes: at most {max_bytes} are allowed, raise max_document_bytes or send less"
+    )]
+    DocumentTooLarge {
+        /// How many it has.
+        bytes: u64,
+        /// How many it may have.
+        max_bytes: u64,
+    },
+    /// Too many arrays and objects stand inside one another.
+    #[error(
+        "judge a document nested more than {max_depth} deep: raise max_depth (at most 127) or flatten the document"
+    )]
+    DocumentTooDeep {
+        /// How deep it may be.
+        max_depth: usize,
+    },
+    /// The judgement took too many steps.
+    #[error(
+        "judge a document in {max_steps} steps: they ran out before it was decided, raise max_steps or simplify the contract"
+    )]
+    StepsExhausted {
+        /// How many were allowed.
+        max_steps: u64,
+    },
+    /// No such encoding of documents.
+    #[error("read a document encoded as {encoding:?}: this encoding is not known, \"json\" is")]
+    UnknownEncoding {
+        /// What was asked for.
+        encoding: String,
+    },
+    /// The schema does not compile; the source says why and where.
+    #[error("compile a schema of the format {format}")]
+    BrokenSchema {
+        /// The schema's format.
+        format: String,
+        /// What is wrong.
+        source: SeamError,
+    },
+    /// A rule cannot be checked.
+    #[error("prepare the rule {rule:?}: {reason}")]
+    BrokenRule {
+        /// The rule's name.
+        rule: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A limit has a value that cannot be kept.
+    #[error("use the limit {limit}: {reason}")]
+    BrokenLimits {
+        /// Which one.
+        limit: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A policy for data quality cannot be followed.
+    #[error("prepare a quality policy: {reason}")]
+    BrokenPolicy {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two quality states were made under different policies.
+    #[error(
+        "merge two quality states: they were made under different policies, so their counts do not mean the same"
+    )]
+    PolicyMismatch,
+    /// No schema format of this name was registered.
+    #[error("find the schema format {format}: nothing is registered under this name, register it first")]
+    UnknownFormat {
+        /// What was asked for.
+        format: String,
+    },
+    /// No contract was registered under this subject.
+    #[error("find a contract for {subject}: this subject has none, register one first")]
+    UnknownSubject {
+        /// What was asked for.
+        subject: Name,
+    },
+    /// The subject has contracts, but not of this version.
+    #[error("find the contract {subject}@{version}: the subject has other versions only")]
+    UnknownVersion {
+        /// Of which subject.
+        subject: Name,
+        /// What was asked for.
+        version: Version,
+    },
+    /// The subject has pre-releases only.
+    #[error("find the latest contract for {subject}: it has pre-releases only, name the version")]
+    NoRelease {
+        /// Of which subject.
+        subject: Name,
+    },
+    /// Another contract has this version already.
+    #[error("register the contract {subject}@{version}: {reason}, choose another version")]
+    VersionTaken {
+        /// Of which subject.
+        subject: Name,
+        /// Which version.
+        version: Version,
+        /// What stands there.
+        reason: String,
+    },
+    /// A validator could not judge the document; the source says why.
+    #[error("judge a document by a validator")]
+    NotJudged {
+        /// What the validator said.
+        source: SeamError,
+    },
+    /// Something that the host lends was not to be had; the source says what.
+    #[error("open the validation engine")]
+    NotOpened {
+        /// What was missing.
+        source: SeamError,
+    },
+}
+
+impl ValidationError {
+    /// What the caller should do.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::DocumentTooLarge { .. } | Self::DocumentTooDeep { .. } | Self::StepsExhausted { .. } => {
+                ErrorKind::Exhausted
+            }
+            Self::UnknownEncoding { .. } => ErrorKind::Unsupported,
+            Self::BrokenRule { .. } | Self::BrokenLimits { .. } | Self::BrokenPolicy { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::UnknownFormat { .. }
+            | Self::UnknownSubject { .. }
+            | Self::UnknownVersion { .. }
+            | Self::NoRelease { .. } => ErrorKind::NotFound,
+            Self::VersionTaken { .. } | Self::PolicyMismatch => ErrorKind::Conflict,
+            Self::BrokenSchema { source, .. } | Self::NotJudged { source } | Self::NotOpened { source } => {
+                source.kind()
+            }
+        }
+    }
+}
+
+impl From<ValidationError> for SeamError {
+    /// The whole error becomes the source, so that nothing of it is lost.
+    fn from(error: ValidationError) -> Self {
+        match error {
+            ValidationError::NotJudged { source } => source,
+            other => Self::new(other.kind(), "judge by a contract").with_source(other),
+        }
+    }
+}
+
+impl From<ParseError> for ValidationError {
+    fn from(error: ParseError) -> Self {
+        Self::NotOpened { source: error.into() }
+    }
+}

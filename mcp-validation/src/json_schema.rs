@@ -1,0 +1,342 @@
+//! JSON Schema, drafts 4 to 2020-12, through the `jsonschema` crate: offline, with counted steps and a known stack.
+
+mod fan_out;
+mod metered;
+
+use std::fmt;
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, Registry, ValidationError as SchemaError};
+use mcp_core::{Digest, Digester, ErrorKind, Finding, SeamError, Severity};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::fan_out::Chains;
+use self::metered::{Gauge, Metered, MeteredNode};
+use crate::findings::{Bounded, Findings};
+use crate::stack::with_stack;
+use crate::{Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError};
+
+/// A version of JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Draft {
+    /// Draft 4, of 2013.
+    #[serde(rename = "4")]
+    Draft4,
+    /// Draft 6, of 2017.
+    #[serde(rename = "6")]
+    Draft6,
+    /// Draft 7, of 2018.
+    #[serde(rename = "7")]
+    Draft7,
+    /// Draft 2019-09.
+    #[serde(rename = "2019-09")]
+    Draft201909,
+    /// Draft 2020-12.
+    #[serde(rename = "2020-12")]
+    Draft202012,
+}
+
+impl Draft {
+    /// Every draft, oldest first.
+    pub const ALL: [Self; 5] =
+        [Self::Draft4, Self::Draft6, Self::Draft7, Self::Draft201909, Self::Draft202012];
+
+    const fn of_crate(self) -> jsonschema::Draft {
+        match self {
+            Self::Draft4 => jsonschema::Draft::Draft4,
+            Self::Draft6 => jsonschema::Draft::Draft6,
+            Self::Draft7 => jsonschema::Draft::Draft7,
+            Self::Draft201909 => jsonschema::Draft::Draft201909,
+            Self::Draft202012 => jsonschema::Draft::Draft202012,
+        }
+    }
+}
+
+impl fmt::Display for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Draft4 => "4",
+            Self::Draft6 => "6",
+            Self::Draft7 => "7",
+            Self::Draft201909 => "2019-09",
+            Self::Draft202012 => "2020-12",
+        })
+    }
+}
+
+/// The format `json-schema` and its settings.
+///
+/// `$ref` finds what was given with the contract, by URI, and the drafts' own schemas; nothing is fetched. Patterns match in time
+/// linear in the text, so look-around and back-references are refused. A schema that refers to itself without going down into the
+/// document is refused, as is one whose references multiply beyond [`Limits::max_fan_out`].
+///
+/// ```
+/// use mcp_validation::{Contract, Document, Draft, JsonSchema};
+///
+/// let format = JsonSchema::new().draft(Draft::Draft7).assert_format(true);
+/// let contract = Contract::schema(format, r#"{"format": "ipv4"}"#).build()?;
+/// assert!(!contract.is_valid(&Document::json("\"1.2.3\""))?);
+/// # Ok::<(), mcp_validation::ValidationError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JsonSchema {
+    draft: Option<Draft>,
+    assert_format: bool,
+}
+
+impl JsonSchema {
+    /// Of the draft that a schema's `$schema` names, else of 2020-12; `format` is a remark.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { draft: None, assert_format: false }
+    }
+
+    /// Of this draft, whatever `$schema` says.
+    #[must_use]
+    pub const fn draft(mut self, draft: Draft) -> Self {
+        self.draft = Some(draft);
+        self
+    }
+
+    /// Whether a value that is not of its `format` is an error. The formats of internationalised names, `idn-email` and
+    /// `idn-hostname`, are not known to this build and stay remarks, as do unknown ones.
+    #[must_use]
+    pub const fn assert_format(mut self, yes: bool) -> Self {
+        self.assert_format = yes;
+        self
+    }
+}
+
+impl SchemaFormat for JsonSchema {
+    fn name(&self) -> &str {
+        "json-schema"
+    }
+
+    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn Validator>, SeamError> {
+        let root = read(source.text, "the schema", source.limits)?;
+        let mut references = Vec::with_capacity(source.references.len());
+        for reference in source.references {
+            let what = format!("the reference {:?}", crate::findings::shortened(reference.uri.clone()));
+            references.push((reference.uri.as_str(), read(&reference.text, &what, source.limits)?));
+        }
+        let pairs: Vec<(&str, &Value)> =
+            references.iter().map(|(uri, text)| (*uri, value_of(text))).collect();
+        let root = value_of(&root);
+        let (validator, chains) =
+            with_stack(COMPILE_BYTES, || self.compile_here(root, &pairs, source.limits))??;
+        Ok(Box::new(Compiled { validator, chains, fingerprint: self.fingerprint(source) }))
+    }
+}
+
+/// Compiling recurses as deep as the schema nests, and through up to eight references at each level.
+const COMPILE_BYTES: usize = 64 << 20;
+
+impl JsonSchema {
+    fn compile_here(
+        &self,
+        root: &Value,
+        references: &[(&str, &Value)],
+        limits: &Limits,
+    ) -> Result<(jsonschema::Validator<Metered>, Chains), SeamError> {
+        let draft = match self.draft {
+            Some(draft) => draft.of_crate(),
+            None => jsonschema::Draft::Draft202012.detect(root),
+        };
+        let mut registry = Registry::new().draft(draft);
+        for (uri, document) in references {
+            registry = registry.add(uri, *document).map_err(|error| broken_reference(&error))?;
+        }
+        let registry = registry.prepare().map_err(|error| broken_reference(&error))?;
+        let chains = fan_out::measure(root, draft, &registry)?;
+        if chains.fan_out > limits.max_fan_out {
+            return Err(SeamError::new(
+                ErrorKind::Exhausted,
+                format!(
+                    "compile a schema whose references multiply: {} subschemas apply to one value, at most {} are allowed, raise max_fan_out or let fewer references lead to the same place",
+                    chains.fan_out, limits.max_fan_out
+                ),
+            ));
+        }
+        let mut options = jsonschema::options_for::<Metered>()
+            .offline()
+            .with_registry(&registry)
+            .should_validate_formats(self.assert_format)
+            .with_pattern_options(PatternOptions::regex().size_limit(limits.max_pattern_bytes));
+        options = options.with_draft(draft);
+        let validator = options.build(root).map_err(|error| broken(&error))?;
+        Ok((validator, chains))
+    }
+
+    fn fingerprint(&self, source: &SchemaSource<'_>) -> Digest {
+        let mut digester = Digester::new();
+        let mut part = |bytes: &[u8]| {
+            digester.update(&bytes.len().to_le_bytes()).update(bytes);
+        };
+        part(b"json-schema 1");
+        part(self.draft.map(|draft| draft.to_string()).unwrap_or_default().as_bytes());
+        part(&[u8::from(self.assert_format)]);
+        part(source.text.as_bytes());
+        for reference in source.references {
+            part(reference.uri.as_bytes());
+            part(reference.text.as_bytes());
+        }
+        digester.digest()
+    }
+}
+
+/// Parses a schema or a document that it refers to, within limits, and without keys that stand twice.
+fn read(text: &str, what: &str, limits: &Limits) -> Result<Document, SeamError> {
+    let refuse = |kind, reason: String| Err(SeamError::new(kind, format!("read {what}: {reason}")));
+    let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+    if bytes > limits.max_schema_bytes {
+        let reason = format!(
+            "it has {bytes} bytes, at most {} are allowed, raise max_schema_bytes",
+            limits.max_schema_bytes
+        );
+        return refuse(ErrorKind::Exhausted, reason);
+    }
+    let document = Document::json(text.to_owned());
+    let sized = Limits { max_document_bytes: limits.max_schema_bytes, ..limits.clone() };
+    if document.check(&sized).is_err() {
+        let reason =
+            format!("it is nested more than {} deep, raise max_depth (at most 127)", limits.max_depth);
+        return refuse(ErrorKind::Exhausted, reason);
+    }
+    if let Ok(Err(fault)) = document.read() {
+        return refuse(ErrorKind::Invalid, format!("it is not JSON: {}", fault.reason));
+    }
+    if let Some(path) = document.shape().duplicates.first() {
+        return refuse(ErrorKind::Invalid, format!("the key at {path} stands more than once in its object"));
+    }
+    Ok(document)
+}
+
+/// The value of a document that was read before.
+fn value_of(document: &Document) -> &Value {
+    document.value().unwrap_or(&Value::Null)
+}
+
+fn broken_reference(error: &dyn fmt::Display) -> SeamError {
+    let reason = bounded(format_args!("{error}"));
+    SeamError::new(
+        ErrorKind::NotFound,
+        format!("resolve what the schema refers to: {reason}, give it with reference(uri, text)"),
+    )
+}
+
+fn broken(error: &SchemaError<'_>) -> SeamError {
+    if let ValidationErrorKind::Referencing(reason) = error.kind() {
+        return broken_reference(reason);
+    }
+    let place = crate::findings::shortened(error.instance_path().to_string());
+    let place = if place.is_empty() { "its root".to_owned() } else { place };
+    SeamError::new(
+        ErrorKind::Invalid,
+        format!("read the schema: at {place}, {}", bounded(format_args!("{error}"))),
+    )
+}
+
+/// The text, cut while it is written: messages repeat lists and names of any length.
+fn bounded(text: fmt::Arguments<'_>) -> String {
+    let mut bounded = Bounded::default();
+    // The formatter stops with an error where the text is full, which is what is wanted.
+    let _full = fmt::Write::write_fmt(&mut bounded, text);
+    bounded.finish()
+}
+
+struct Compiled {
+    validator: jsonschema::Validator<Metered>,
+    chains: Chains,
+    fingerprint: Digest,
+}
+
+/// How much stack one subschema takes while a document is judged, measured in a debug build and doubled.
+const BYTES_PER_LINK: usize = 8 << 10;
+/// What the errors of one judgement may take before they become findings.
+const ERROR_BYTES: usize = 64 << 20;
+/// What one such error takes beside its path.
+const BYTES_PER_ERROR: usize = 1 << 10;
+
+impl Validator for Compiled {
+    fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
+        let value = document.value()?;
+        let shape = document.shape();
+        // One level for the root, and one for the names of members, which are judged as text.
+        let links = self.chains.longest(shape.depth.saturating_add(2));
+        let errors = ERROR_BYTES / shape.longest_path_bytes.saturating_add(BYTES_PER_ERROR);
+        with_stack(links.saturating_mul(BYTES_PER_LINK), || self.judge(value, errors, findings))?
+    }
+
+    fn fingerprint(&self) -> Option<Digest> {
+        Some(self.fingerprint)
+    }
+}
+
+impl Compiled {
+    fn judge(&self, value: &Value, max_errors: usize, findings: &mut Findings) -> Result<(), ValidatorError> {
+        let steps = findings.meter().left();
+        let gauge = Gauge::new(steps, u64::try_from(max_errors).unwrap_or(u64::MAX));
+        let valid = self.validator.is_valid(MeteredNode::new(value, &gauge));
+        if !valid && !gauge.is_spent() {
+            if findings.wants_verdict_only() {
+                findings.error("schema", "", "the schema is not satisfied", None);
+            } else {
+                self.explain(value, &gauge, findings)?;
+            }
+        }
+        findings.spend(steps.saturating_sub(gauge.steps_left()))?;
+        if gauge.is_spent() {
+            // Takes more than there is, so that everybody can see that nothing is left.
+            return findings.spend(u64::MAX);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, value: &Value, gauge: &Gauge, findings: &mut Findings) -> Result<(), ValidatorError> {
+        let before = findings.errors();
+        for error in self.validator.iter_errors(MeteredNode::new(value, gauge)) {
+            if !metered::was_made_in_time(&error) {
+                continue;
+            }
+            if let ValidationErrorKind::RegexEngineFailure { message } = error.kind() {
+                return Err(SeamError::new(
+                    ErrorKind::Internal,
+                    format!("match a pattern of the schema: {message}"),
+                ));
+            }
+            let path = error.instance_path().as_str();
+            let shown = findings.shown(value.pointer(path));
+            let finding = Finding::new(
+                Severity::Error,
+                format!("schema.{}", error.kind().keyword()),
+                path,
+                message(&error),
+            )
+            .with_schema_path(error.schema_path().as_str());
+            findings.add(match shown {
+                Some(shown) => finding.with_value(shown),
+                None => finding,
+            });
+        }
+        if gauge.is_cut() {
+            findings.and_more();
+        }
+        if findings.errors() == before && !gauge.is_spent() {
+            findings.error("schema", "", "the schema is not satisfied", None);
+        }
+        Ok(())
+    }
+}
+
+/// What the crate says, with values masked. The one message that needs the value, which it is not given, is worded here.
+fn message(error: &SchemaError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::AdditionalItems { limit } => {
+            format!("no items are allowed after the first {limit}")
+        }
+        _ => bounded(format_args!("{}", error.masked())),
+    }
+}

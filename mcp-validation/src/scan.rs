@@ -1,0 +1,307 @@
+//! One look over JSON text with a stack of its own, before any recursive parser sees it.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// What can be known of a document before it is parsed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// How many arrays and objects stand inside one another at most.
+    pub(crate) depth: usize,
+    /// No JSON Pointer into the document is longer, in bytes.
+    pub(crate) longest_path_bytes: usize,
+    /// Pointers to keys that stand more than once in their object, in the order of the objects' ends.
+    pub(crate) duplicates: Vec<String>,
+    /// How many there are, kept or not.
+    pub(crate) duplicate_count: u64,
+}
+
+/// The document nests deeper than was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooDeep;
+
+/// How many pointers to duplicate keys are kept.
+const DUPLICATES_KEPT: usize = 1000;
+/// An element's place in an array takes at most this many bytes of a pointer: the slash and 20 digits.
+const INDEX_BYTES: usize = 21;
+
+struct Frame<'a> {
+    /// The bytes of the pointer to this container.
+    path_bytes: usize,
+    place: Place<'a>,
+}
+
+enum Place<'a> {
+    Element(u64),
+    Member { key: Cow<'a, str>, first_key: usize, key_follows: bool },
+}
+
+/// Looks at JSON text. What is no JSON does not matter here: the parser that follows will say so.
+pub(crate) fn scan_text(text: &[u8], max_depth: usize) -> Result<Shape, TooDeep> {
+    let mut scan = Scan { shape: Shape::default(), frames: Vec::new(), keys: Vec::new() };
+    let mut position = 0;
+    while let Some(byte) = text.get(position) {
+        position += 1;
+        match byte {
+            b'"' => {
+                let Some(end) = string_end(text, position) else { break };
+                scan.string(text.get(position..end).unwrap_or_default());
+                position = end + 1;
+            }
+            b'{' | b'[' => scan.open(*byte == b'{', max_depth)?,
+            b'}' | b']' => scan.close(),
+            b',' => scan.next(),
+            _ => {}
+        }
+    }
+    Ok(scan.shape)
+}
+
+/// Where the quote stands that ends the string which begins at `start`.
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut position = start;
+    loop {
+        match text.get(position)? {
+            b'"' => return Some(position),
+            b'\\' => position += 2,
+            _ => position += 1,
+        }
+    }
+}
+
+struct Scan<'a> {
+    shape: Shape,
+    frames: Vec<Frame<'a>>,
+    /// The keys of all open objects, each object's behind those of the one around it.
+    keys: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Scan<'a> {
+    fn open(&mut self, object: bool, max_depth: usize) -> Result<(), TooDeep> {
+        if self.frames.len() >= max_depth {
+            return Err(TooDeep);
+        }
+        let path_bytes = self.path_bytes();
+        let place = if object {
+            Place::Member { key: Cow::Borrowed(""), first_key: self.keys.len(), key_follows: true }
+        } else {
+            Place::Element(0)
+        };
+        self.frames.push(Frame { path_bytes, place });
+        self.shape.depth = self.shape.depth.max(self.frames.len());
+        let here = self.path_bytes();
+        self.shape.longest_path_bytes = self.shape.longest_path_bytes.max(here);
+        Ok(())
+    }
+
+    /// The bytes of the pointer to the value that comes next.
+    fn path_bytes(&self) -> usize {
+        match self.frames.last() {
+            None => 0,
+            Some(Frame { path_bytes, place: Place::Element(_) }) => path_bytes + INDEX_BYTES,
+            Some(Frame { path_bytes, place: Place::Member { key, .. } }) => path_bytes + segment_bytes(key),
+        }
+    }
+
+    fn string(&mut self, raw: &'a [u8]) {
+        let Some(Frame { place: Place::Member { key, key_follows, .. }, .. }) = self.frames.last_mut() else {
+            return;
+        };
+        if !std::mem::take(key_follows) {
+            return;
+        }
+        *key = unescape(raw);
+        self.keys.push(key.clone());
+        let here = self.path_bytes();
+        self.shape.longest_path_bytes = self.shape.longest_path_bytes.max(here);
+    }
+
+    fn next(&mut self) {
+        match self.frames.last_mut().map(|frame| &mut frame.place) {
+            Some(Place::Element(index)) => *index += 1,
+            Some(Place::Member { key_follows, .. }) => *key_follows = true,
+            None => {}
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(Frame { place: Place::Member { first_key, .. }, .. }) = self.frames.pop() else {
+            return;
+        };
+        let mut keys: Vec<Cow<'a, str>> = self.keys.drain(first_key..).collect();
+        keys.sort_unstable();
+        let mut previous: Option<&Cow<'_, str>> = None;
+        let mut told = false;
+        for key in &keys {
+            let repeated = previous == Some(key);
+            if repeated && !told {
+                self.duplicate(key);
+            }
+            told = repeated;
+            previous = Some(key);
+        }
+    }
+
+    fn duplicate(&mut self, key: &str) {
+        self.shape.duplicate_count += 1;
+        if self.shape.duplicates.len() >= DUPLICATES_KEPT {
+            return;
+        }
+        let mut path = String::new();
+        for frame in &self.frames {
+            match &frame.place {
+                Place::Element(index) => crate::pointer::push_segment(&mut path, &index.to_string()),
+                Place::Member { key, .. } => crate::pointer::push_segment(&mut path, key),
+            }
+        }
+        crate::pointer::push_segment(&mut path, key);
+        self.shape.duplicates.push(crate::findings::shortened(path));
+    }
+}
+
+/// The key as JSON means it: two spellings of one key are one key.
+fn unescape(raw: &[u8]) -> Cow<'_, str> {
+    if raw.contains(&b'\\') {
+        let quoted = [b"\"", raw, b"\""].concat();
+        if let Ok(key) = serde_json::from_slice::<String>(&quoted) {
+            return Cow::Owned(key);
+        }
+    }
+    String::from_utf8_lossy(raw)
+}
+
+fn segment_bytes(key: &str) -> usize {
+    1 + key.len() + key.bytes().filter(|byte| matches!(byte, b'~' | b'/')).count()
+}
+
+/// Looks at a value that somebody else has parsed, and tells its size as compact JSON too.
+pub(crate) fn scan_value(value: &Value, max_depth: usize) -> Result<(Shape, u64), TooDeep> {
+    let mut shape = Shape::default();
+    let mut bytes = 0_u64;
+    let mut waiting = vec![(value, 0_usize, 0_usize)];
+    while let Some((value, depth, path_bytes)) = waiting.pop() {
+        shape.longest_path_bytes = shape.longest_path_bytes.max(path_bytes);
+        shape.depth = shape.depth.max(depth);
+        let inside = depth + usize::from(value.is_array() || value.is_object());
+        if inside > max_depth {
+            return Err(TooDeep);
+        }
+        shape.depth = shape.depth.max(inside);
+        let own = match value {
+            Value::Null => 4,
+            Value::Bool(_) => 5,
+            Value::Number(number) => number.to_string().len(),
+            Value::String(text) => text.len() + 2,
+            Value::Array(elements) => {
+                waiting.extend(elements.iter().map(|element| (element, inside, path_bytes + INDEX_BYTES)));
+                elements.len() + 2
+            }
+            Value::Object(members) => {
+                let mut own = 2;
+                for (key, member) in members {
+                    own += key.len() + 4;
+                    waiting.push((member, inside, path_bytes + segment_bytes(key)));
+                }
+                own
+            }
+        };
+        bytes = bytes.saturating_add(u64::try_from(own).unwrap_or(u64::MAX));
+    }
+    Ok((shape, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn duplicates(text: &str) -> Vec<String> {
+        scan_text(text.as_bytes(), 127).expect("not too deep").duplicates
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_where_it_stands() {
+        assert_eq!(duplicates(r#"{"a":1,"b":{"c":1,"c":2},"a":3,"a":4}"#), ["/b/c", "/a"]);
+        assert_eq!(duplicates(r#"[0,{"x":[{"k":1},{"k":1,"j":2,"k":3}]}]"#), ["/1/x/1/k"]);
+    }
+
+    #[test]
+    fn two_spellings_of_a_key_are_one_key() {
+        assert_eq!(duplicates(r#"{"a/b":1,"\u0061\/b":2}"#), ["/a~1b"]);
+    }
+
+    #[test]
+    fn equal_strings_that_are_no_keys_of_one_object_are_no_duplicates() {
+        assert_eq!(duplicates(r#"{"a":"a","b":["a","a"],"c":{"a":1},"d":{"a":"x\"a"}}"#), [""; 0]);
+    }
+
+    #[test]
+    fn what_stands_in_a_string_does_not_nest() {
+        assert_eq!(scan_text(br#"{"a":"[[[[\"{{"}"#, 1).map(|shape| shape.depth), Ok(1));
+    }
+
+    #[test]
+    fn the_first_bracket_too_many_stops_the_scan() {
+        let text = "[".repeat(100_000);
+        assert_eq!(scan_text(text.as_bytes(), 127), Err(TooDeep));
+        let fits = format!("{}{}", "[".repeat(127), "]".repeat(127));
+        assert_eq!(scan_text(fits.as_bytes(), 127).map(|shape| shape.depth), Ok(127));
+    }
+
+    #[test]
+    fn what_is_no_json_is_left_to_the_parser() {
+        for text in
+            ["", "}", "]]]", "\"", "\"\\", "{\"a", "{\"a\":", ",,,,", "{,}", "\u{feff}{}", "nul", "{{{]"]
+        {
+            assert!(scan_text(text.as_bytes(), 127).is_ok_and(|shape| shape.duplicate_count == 0), "{text}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::from),
+            "[ab~/\"\\\\\u{e9}\\[{]{0,4}".prop_map(Value::String),
+        ];
+        leaf.prop_recursive(5, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+                prop::collection::btree_map("[ab~/\"\u{e9}{\\\\]{0,3}", inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The depth by plain recursion, to compare with.
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
+            Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_value_have_the_depth_that_recursion_finds(value in json()) {
+            let text = serde_json::to_string(&value).unwrap();
+            let shape = scan_text(text.as_bytes(), 127).expect("text");
+            let (of_value, bytes) = scan_value(&value, 127).expect("value");
+            prop_assert_eq!(shape.depth, depth(&value));
+            prop_assert_eq!(of_value.depth, depth(&value));
+            prop_assert_eq!(shape.duplicate_count, 0);
+            // Escapes make the text longer, and a trailing comma is counted; never by more than this.
+            prop_assert!(bytes <= 2 * text.len() as u64 + 2, "{} for {}", bytes, text);
+        }
+
+        #[test]
+        fn no_bytes_stop_the_scan_in_an_odd_way(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(shape) = scan_text(&bytes, 9) {
+                prop_assert!(shape.depth <= 9);
+            }
+        }
+    }
+}

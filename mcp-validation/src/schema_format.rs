@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mcp_core::{Name, SeamError};
+
+use crate::{ContractBuilder, Limits, ValidationError, Validator};
+
+/// Compiles the schemas of one format into validators: the plug-in for formats that are not built in.
+///
+/// Called when a contract is built, never while documents are judged.
+pub trait SchemaFormat: Send + Sync {
+    /// What it is called, such as `json-schema`; in the form of a [`Name`].
+    fn name(&self) -> &str;
+
+    /// Makes a validator of `source`. Nothing but `source` may be read: neither files nor the network. The validator's fingerprint
+    /// covers the schema, its references and the settings of the format.
+    ///
+    /// # Errors
+    /// By kind: `Invalid` when the text is no schema of this format; `NotFound` when it refers to something that was not given with
+    /// it; `Exhausted` when it is beyond the limits; `Unsupported` for what this format cannot do.
+    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn Validator>, SeamError>;
+}
+
+const _: Option<&dyn SchemaFormat> = None;
+
+/// A schema as it was written, and what belongs to it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SchemaSource<'a> {
+    /// The schema.
+    pub text: &'a str,
+    /// The documents that it may refer to.
+    pub references: &'a [Reference],
+    /// What compiling, and judging afterwards, may cost.
+    pub limits: &'a Limits,
+}
+
+impl<'a> SchemaSource<'a> {
+    /// A schema with its references, to be compiled within `limits`.
+    #[must_use]
+    pub const fn new(text: &'a str, references: &'a [Reference], limits: &'a Limits) -> Self {
+        Self { text, references, limits }
+    }
+}
+
+/// A document that a schema may refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reference {
+    /// By which URI; it is a name here and never fetched.
+    pub uri: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Reference {
+    /// The document `text` under the name `uri`.
+    #[must_use]
+    pub fn new(uri: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { uri: uri.into(), text: text.into() }
+    }
+}
+
+/// The formats that can be asked for by name.
+#[derive(Clone, Default)]
+pub struct SchemaFormats(BTreeMap<Name, Arc<dyn SchemaFormat>>);
+
+impl SchemaFormats {
+    /// None at all.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those that this build has, with their usual settings.
+    ///
+    /// # Errors
+    /// None is known: the built-in names are right.
+    pub fn built_in() -> Result<Self, ValidationError> {
+        #[cfg_attr(not(feature = "json-schema"), expect(unused_mut, reason = "there is no built-in format"))]
+        let mut formats = Self::new();
+        #[cfg(feature = "json-schema")]
+        formats.register(Arc::new(crate::JsonSchema::new()))?;
+        Ok(formats)
+    }
+
+    /// Adds `format` under its name; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// `Invalid` when its name is not in the form of a [`Name`].
+    pub fn register(&mut self, format: Arc<dyn SchemaFormat>) -> Result<(), ValidationError> {
+        let name = format.name().parse()?;
+        self.0.insert(name, format);
+        Ok(())
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.0.keys()
+    }
+
+    /// Begins a contract with a schema of the format called `format`.
+    ///
+    /// # Errors
+    /// [`ValidationError::UnknownFormat`], `NotFound`, when nothing is registered under this name.
+    pub fn contract(
+        &self,
+        format: &str,
+        schema: impl Into<String>,
+    ) -> Result<ContractBuilder, ValidationError> {
+        let unknown =
+            || ValidationError::UnknownFormat { format: crate::findings::shortened(format.to_owned()) };
+        let name: Name = format.parse().map_err(|_| unknown())?;
+        let format = self.0.get(&name).ok_or_else(unknown)?;
+        Ok(ContractBuilder::with_schema(Arc::clone(format), schema.into()))
+    }
+}
+
+impl std::fmt::Debug for SchemaFormats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

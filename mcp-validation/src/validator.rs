@@ -1,0 +1,47 @@
+use mcp_core::{Digest, SeamError};
+
+use crate::{Document, Findings};
+
+/// Why a validator could not judge: a kind, what was attempted, and the cause.
+pub type ValidatorError = SeamError;
+
+/// Judges documents: the plug-in for checks that neither a schema nor a rule can express.
+///
+/// Called by a [`Contract`](crate::Contract), from many threads at once, for documents that were read and are within its limits.
+///
+/// The same document must get the same findings as long as the fingerprint is the same. Long work takes steps from
+/// [`Findings::spend`], and may stop early once [`Findings::is_decided`].
+///
+/// ```
+/// use mcp_core::Digest;
+/// use mcp_validation::{Document, Findings, Validator, ValidatorError};
+///
+/// struct NoTestCard;
+///
+/// impl Validator for NoTestCard {
+///     fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
+///         let card = &document.value()?["card"];
+///         if card == "4111111111111111" {
+///             findings.error("shop.test-card", "/card", "this card number is for tests", Some(card));
+///         }
+///         Ok(())
+///     }
+///
+///     fn fingerprint(&self) -> Option<Digest> {
+///         Some(Digest::of(b"NoTestCard 1"))
+///     }
+/// }
+/// ```
+pub trait Validator: Send + Sync {
+    /// Adds what it sees to `findings`.
+    ///
+    /// # Errors
+    /// A bad document is a finding; `Err` means that it could not be judged. `Exhausted` from [`Findings::spend`] is passed on.
+    fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError>;
+
+    /// What identifies its behaviour, settings included: it changes when a finding can. `None` when nothing does, so that nothing
+    /// may be remembered of what it said, and no two contracts that hold it count as the same.
+    fn fingerprint(&self) -> Option<Digest>;
+}
+
+const _: Option<&dyn Validator> = None;
