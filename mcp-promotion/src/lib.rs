@@ -1,1 +1,119 @@
-//! Under construction.
+//! Moves releases through the stages of a pipeline: approvals, gates, health judgement, automatic rollback, and a journal that can be
+//! verified.
+//!
+//! ```
+//! # use std::{path::PathBuf, time::Duration};
+//! # use mcp_core::{Digest, ErrorKind, SeamError};
+//! # use mcp_promotion::*;
+//! # const MINUTE: Duration = Duration::from_millis(60);
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (d, p, digest) = (folder.path().join("d"), folder.path().join("p"), Digest::of(b"app"));
+//! let pipeline = Pipeline::builder()
+//!     .stage("dev", Policy::unverified("demo"))
+//!     .stage("prod", Policy::healthy_for(MINUTE).after("dev").approvals(1))
+//!     .build()?;
+//! let engine = Engine::builder(pipeline, MemoryJournal::new())
+//!     .stage("dev", Directory(d)).stage("prod", Directory(p))
+//!     .authorizer(AllowList::of(["bob"])?).build()?;
+//! tokio::spawn(engine.clone().run());
+//! let release = Release::of([("app@1.2.0", digest)])?;
+//! let dev = engine.request("dev", &release, "alice").await?;
+//! engine.wait(&dev).await?;
+//! let prod = engine.request("prod", &release, "alice").await?;
+//! engine.approve(&prod, "bob").await?;
+//! println!("{:?}", engine.wait(&prod).await?); // Succeeded
+//! # assert_eq!(engine.status(&prod).await?.state, State::Succeeded);
+//! # Ok(())
+//! # }
+//!
+//! /// A stage is a type of yours: this one keeps the digest of what it runs in a file.
+//! struct Directory(PathBuf);
+//!
+//! #[async_trait::async_trait]
+//! impl Stage for Directory {
+//!     fn fencing(&self) -> Fencing {
+//!         Fencing::Unfenced
+//!     }
+//!     async fn observe(&self, _fence: Fence) -> Result<Observed, StageError> {
+//!         Ok(match std::fs::read_to_string(&self.0) {
+//!             Ok(text) => text.parse().map_or(Observed::Unknown(text), Observed::Running),
+//!             Err(_) => Observed::Nothing,
+//!         })
+//!     }
+//!     async fn apply(&self, release: &Release, _context: &Context) -> Result<(), StageError> {
+//!         std::fs::write(&self.0, release.digest().to_string())
+//!             .map_err(|error| SeamError::new(ErrorKind::Unavailable, "write the file").with_source(error))
+//!     }
+//!     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
+//!         Ok(vec![Sample::canary("directory", 100, 100)])
+//!     }
+//! }
+//! ```
+//!
+//! The map:
+//!
+//! - what is promoted, and how: [`Release`], [`Pipeline`], [`Policy`], [`Verification`];
+//! - the engine: [`Engine`], its commands and queries, and its drivers, [`Engine::step`] and [`Engine::run`];
+//! - what it works with, all of them traits that hosts implement: [`Stage`], [`Gate`], [`Judge`], [`Authorizer`], [`Journal`], and of
+//!   [`mcp_core`] `Pin`, `Fetch` and `Inspect`;
+//! - what it knows: [`Promotion`] and its [`State`], [`Blocker`]s, [`History`], [`Lease`];
+//! - the pure core that decides everything: [`machine`].
+//!
+//! # What always holds
+//! At most one promotion is in flight in a stage, and nothing is done to a stage before every gate of the recorded policy held in the step
+//! that started it. A driver that was replaced changes neither the journal nor a stage that enforces fences. A promotion that has ended stays
+//! so. After a failure the stage runs the previous release, or the promotion is paused or stuck and says why.
+
+mod actor;
+mod approval;
+mod authorizer;
+mod blocker;
+
+mod engine;
+mod entry;
+mod error;
+mod gate;
+mod history;
+mod journal;
+mod judge;
+mod lease;
+pub mod machine;
+mod millis;
+mod pipeline;
+
+mod policy;
+mod promotion;
+mod release;
+mod sample;
+mod stage;
+mod state;
+mod verification;
+
+pub use actor::Actor;
+pub use approval::{Ballot, Tally, Vote, binding, tally};
+pub use authorizer::{AllowList, Authorizer, VoteRequest};
+pub use blocker::Blocker;
+pub use engine::{Audit, Engine, EngineBuilder, Head, Settings, Step};
+pub use entry::{
+    Entry, Evidence, GateEvidence, Happened, Requested, Sampled, UpstreamEvidence, UsedRequestId,
+};
+pub use error::PromotionError;
+pub use gate::{FetchGate, Gate, GateAnswer, GateError, GateRequest, InspectGate};
+pub use history::{History, Moment};
+#[cfg(feature = "sqlite")]
+pub use journal::SqliteJournal;
+pub use journal::{Append, Chain, FORMAT, Journal, JournalError, MAX_EVENT_BYTES, MemoryJournal};
+pub use judge::{Guardrail, Judge, JudgeError, Judgement, read_state};
+pub use lease::Lease;
+pub use machine::Deployed;
+pub use pipeline::{Pipeline, PipelineBuilder};
+
+pub use policy::{Calls, OnNoPredecessor, Policy, Queue};
+pub use promotion::{Kind, Progress, Promotion, PromotionId};
+pub use release::Release;
+pub use sample::{Arm, Counts, Sample, Window};
+pub use stage::{Context, Fence, Fencing, Observed, Stage, StageError};
+pub use state::State;
+pub use verification::{JudgeChoice, Judged, OnInconclusive, Verification};

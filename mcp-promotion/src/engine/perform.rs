@@ -1,0 +1,371 @@
+use std::time::Duration;
+
+use mcp_core::{ErrorKind, SeamError};
+use serde_json::Value;
+
+use super::drive::{Step, Turn, bounded, told};
+use super::stream::Change;
+use super::{Driving, Engine};
+use crate::gate::{GateAnswer, GateRequest};
+use crate::journal::Append;
+use crate::judge::{Judge, Judgement};
+use crate::machine::{Command, Looking, consequence};
+use crate::verification::{JudgeChoice, Verification};
+use crate::{
+    Context, Counts, Evidence, GateEvidence, Kind, Observed, Promotion, PromotionError, Release, Sample,
+    State, UpstreamEvidence, Window,
+};
+
+/// How much of a gate's evidence is recorded.
+const MAX_EVIDENCE_CHARS: usize = 4096;
+
+/// One function for each effect: the calls, then one append.
+impl Engine {
+    pub(super) async fn expire(&self, turn: &Turn<'_>, promotion: u64) -> Result<Step, PromotionError> {
+        self.go_to(turn, promotion, State::Expired, "it was not started in time".to_owned()).await
+    }
+
+    pub(super) async fn conclude(&self, turn: &Turn<'_>, promotion: u64) -> Result<Step, PromotionError> {
+        let reason = match &turn.state.find(promotion)?.policy.verification {
+            Verification::Unverified { reason } => format!("unverified: {reason}"),
+            Verification::Judged(_) => String::new(),
+        };
+        self.go_to(turn, promotion, State::Succeeded, reason).await
+    }
+
+    pub(super) async fn strand(&self, turn: &Turn<'_>, number: u64) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let last = promotion.last_failure.as_ref().map_or("", |(_, why)| why.as_str());
+        let reason = format!("{} attempts to roll back failed, the last one with {last}", promotion.failures);
+        self.go_to(turn, number, State::Stuck, reason).await
+    }
+
+    async fn go_to(
+        &self,
+        turn: &Turn<'_>,
+        promotion: u64,
+        to: State,
+        reason: String,
+    ) -> Result<Step, PromotionError> {
+        self.record(turn.slot, &Command::Move { fence: turn.fence, promotion, to, reason }).await
+    }
+
+    pub(super) async fn make_pin_last(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let outcome = match (&self.inner.pin, &promotion.holder) {
+            (Some(pin), Some(holder)) => {
+                let call = pin.pin(holder, promotion.release.artifacts(), None);
+                bounded(turn.timing, promotion.policy.calls.timeout, "pin", call)
+                    .await
+                    .map_err(|error| told(&error))
+            }
+            _ => {
+                Err("this engine has no pin, and the request was made by one that has; give it with pin(..)"
+                    .to_owned())
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                driving.paced.remove(&number);
+                self.record(turn.slot, &Command::Pinned { fence: turn.fence, promotion: number }).await
+            }
+            Err(why) => self.delay(turn, driving, promotion, "pin", why, None).await,
+        }
+    }
+
+    pub(super) async fn give_up_pin(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
+            let call = pin.release(holder);
+            if bounded(turn.timing, promotion.policy.calls.timeout, "release a pin", call).await.is_err() {
+                // The artifacts stay for longer than needed, which harms nobody; it is tried again.
+                return Ok(Step::Waiting(Some(self.pace(driving, promotion, None))));
+            }
+        }
+        driving.paced.remove(&number);
+        self.record(turn.slot, &Command::Unpinned { fence: turn.fence, promotion: number }).await
+    }
+
+    /// Asks every gate of the recorded policy, and starts the promotion when all pass.
+    pub(super) async fn start(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let mut gates = Vec::new();
+        for name in &promotion.policy.gates {
+            let by = format!("gate {name}");
+            let Some(gate) = self.inner.gates.get(name) else {
+                let why = "this engine has no gate of this name".to_owned();
+                return self.delay(turn, driving, promotion, &by, why, None).await;
+            };
+            let request = GateRequest {
+                promotion: &promotion.id,
+                kind: promotion.kind,
+                release: &promotion.release,
+                requester: &promotion.requester,
+                now: self.now(),
+            };
+            let call = gate.check(&request);
+            match bounded(turn.timing, promotion.policy.calls.timeout, &by, call).await {
+                Ok(GateAnswer::Pass { evidence }) => {
+                    let saw = evidence.chars().take(MAX_EVIDENCE_CHARS).collect();
+                    gates.push(GateEvidence { gate: name.clone(), saw });
+                }
+                Ok(GateAnswer::Wait { until, why }) => {
+                    return self.delay(turn, driving, promotion, &by, why, until).await;
+                }
+                Ok(GateAnswer::Deny { why }) => {
+                    return self.go_to(turn, number, State::Rejected, format!("{by}: {why}")).await;
+                }
+                Err(error) => return self.delay(turn, driving, promotion, &by, told(&error), None).await,
+            }
+        }
+        driving.paced.remove(&number);
+        // Looked at again after the gates, which may have taken their time, and asserted in the append.
+        let now = self.now();
+        let (mut upstream, mut asserts) = (Vec::new(), Vec::new());
+        for (stage, seen) in self.upstream(Some(promotion)).await? {
+            if let (Some(verified), Some(slot)) = (seen.verified, self.inner.slots.get(&stage)) {
+                let ran = verified.until.unwrap_or(now).saturating_since(verified.at);
+                let evidence = UpstreamEvidence {
+                    stage,
+                    version: seen.version,
+                    promotion: verified.promotion,
+                    succeeded_at: verified.at,
+                    ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+                };
+                upstream.push((evidence, verified));
+                asserts.push(Append::assert(slot.stream.clone(), seen.version));
+            }
+        }
+        let release = promotion.release.digest();
+        let evidence = Evidence { release, gates, upstream: Vec::new(), approved_by: Vec::new() };
+        let command = Command::Start { fence: turn.fence, promotion: number, evidence, upstream };
+        let change = Change { asserts, ..Change::drive(&command) };
+        match self.record_if(turn.slot, change).await {
+            // Something that had to hold does not any more; the next step sees it.
+            Err(PromotionError::NotNow { .. }) => Ok(Step::Overtaken(turn.slot.name.clone())),
+            other => other,
+        }
+    }
+
+    /// Records why a pending promotion does not start, unless that is known, and lets some time pass before it is tried again.
+    async fn delay(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        promotion: &Promotion,
+        by: &str,
+        why: String,
+        until: Option<mcp_core::Timestamp>,
+    ) -> Result<Step, PromotionError> {
+        let until = self.pace(driving, promotion, until);
+        let why = why.chars().take(MAX_EVIDENCE_CHARS).collect();
+        let (fence, number) = (turn.fence, promotion.id.number);
+        let command = Command::Delay { fence, promotion: number, by: by.to_owned(), why };
+        match self.record(turn.slot, &command).await? {
+            Step::Waiting(_) => Ok(Step::Waiting(Some(until))),
+            step => Ok(step),
+        }
+    }
+
+    /// When to try again what was tried in vain; `asked` where the other side knows, but not later than the longest backoff.
+    fn pace(
+        &self,
+        driving: &mut Driving,
+        promotion: &Promotion,
+        asked: Option<mcp_core::Timestamp>,
+    ) -> mcp_core::Timestamp {
+        let now = self.now();
+        let times = driving.paced.get(&promotion.id.number).map_or(0, |(.., times)| *times).saturating_add(1);
+        let backoff = promotion.policy.calls.backoff_after(times).max(Duration::from_millis(1));
+        let until = asked.filter(|asked| *asked > now).unwrap_or(now.saturating_add(backoff));
+        let until = until.min(now.saturating_add(crate::Calls::MAX_BACKOFF));
+        driving.paced.insert(promotion.id.number, (now, until, times));
+        until
+    }
+
+    /// Looks at what the stage runs, and shows it the fence.
+    async fn observe(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        limit: Duration,
+    ) -> Result<Observed, SeamError> {
+        driving.fence = None;
+        let observed = bounded(turn.timing, limit, "observe", turn.stage.observe(turn.fence)).await?;
+        (driving.fence, driving.shown) = (Some(turn.fence), true);
+        Ok(observed)
+    }
+
+    /// One attempt to make the stage run what the promotion wants: its release, or on the way back the previous one.
+    pub(super) async fn change_stage(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let limit = promotion.policy.calls.timeout;
+        let failed = |call: &str, why: String| Command::CallFailed {
+            fence: turn.fence,
+            promotion: number,
+            call: call.to_owned(),
+            why,
+        };
+        let observed = match self.observe(turn, driving, limit).await {
+            Ok(observed) => observed,
+            Err(error) => return self.record(turn.slot, &failed("observe", told(&error))).await,
+        };
+        if let Some((to, reason)) = consequence(&turn.state, promotion, &observed, Looking::BeforeApply) {
+            return self.go_to(turn, number, to, reason).await;
+        }
+        let back = promotion.state == State::RollingBack;
+        let release = if back { turn.state.rollback_target() } else { promotion.release.clone() };
+        let context = Context {
+            fence: turn.fence,
+            // One key for each time that the promotion enters the state: the same after a crash, another one after a retry.
+            key: format!("{}/{}", promotion.unique, promotion.entered),
+            promotion: promotion.id.clone(),
+            kind: if back { Kind::Rollback } else { promotion.kind },
+            previous: if back {
+                Some(promotion.release.clone())
+            } else {
+                turn.state.current().map(|current| current.release.clone())
+            },
+        };
+        driving.fence = None;
+        if let Err(error) = bounded(turn.timing, limit, "apply", turn.stage.apply(&release, &context)).await {
+            return self.record(turn.slot, &failed("apply", told(&error))).await;
+        }
+        // What a stage says that it did, and what it runs, are two things.
+        match self.observe(turn, driving, limit).await {
+            Ok(observed) if runs(&observed, &release) => {
+                let (fence, release) = (turn.fence, release.digest());
+                self.record(turn.slot, &Command::Applied { fence, promotion: number, release }).await
+            }
+            Ok(observed) => {
+                let why = format!("it was told to run {release} and said that it does, but runs {observed}");
+                self.record(turn.slot, &failed("apply", why)).await
+            }
+            Err(error) => self.record(turn.slot, &failed("observe", told(&error))).await,
+        }
+    }
+
+    /// Every attempt has failed: what the stage runs decides how the promotion ends.
+    pub(super) async fn give_up(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let observed = match self.observe(turn, driving, promotion.policy.calls.timeout).await {
+            Ok(observed) => observed,
+            Err(error) => Observed::Unknown(told(&error)),
+        };
+        match consequence(&turn.state, promotion, &observed, Looking::AfterLastAttempt) {
+            Some((to, reason)) => self.go_to(turn, number, to, reason).await,
+            None => Ok(Step::Waiting(None)),
+        }
+    }
+
+    /// Samples one window and judges it. Whatever goes wrong is no data, and never good health.
+    pub(super) async fn sample(
+        &self,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        number: u64,
+        window: Window,
+    ) -> Result<Step, PromotionError> {
+        let promotion = turn.state.find(number)?;
+        let limit = promotion.policy.calls.timeout;
+        let mut trouble = None;
+        if !driving.shown {
+            // A new driver: the one before may still be at work, until the stage knows the new fence.
+            match self.observe(turn, driving, limit).await {
+                Ok(observed) => {
+                    if let Some((to, reason)) =
+                        consequence(&turn.state, promotion, &observed, Looking::BeforeSample)
+                    {
+                        return self.go_to(turn, number, to, reason).await;
+                    }
+                }
+                Err(error) => trouble = Some(format!("observe: {}", told(&error))),
+            }
+        }
+        let mut samples = Vec::new();
+        if trouble.is_none() {
+            driving.fence = None;
+            let call = bounded(turn.timing, limit, "sample", turn.stage.sample(window)).await;
+            match call.map_err(|error| told(&error)).and_then(|taken| Counts::of(&taken).map(|_| taken)) {
+                Ok(taken) => (samples, driving.fence) = (taken, Some(turn.fence)),
+                Err(why) => trouble = Some(format!("sample: {why}")),
+            }
+        }
+        let (canary, baseline) = Counts::of(&samples).unwrap_or_default();
+        let (judge, judgement) = match self.judge(promotion, window, &samples) {
+            Ok(judged) => judged,
+            Err(error) => {
+                let why = format!("the judge failed: {}", told(&error));
+                return self.go_to(turn, number, State::Paused, why).await;
+            }
+        };
+        let fence = turn.fence;
+        let command = Command::Sampled {
+            fence,
+            promotion: number,
+            window,
+            canary,
+            baseline,
+            trouble,
+            judge,
+            judgement,
+        };
+        self.record(turn.slot, &command).await
+    }
+
+    fn judge(
+        &self,
+        promotion: &Promotion,
+        window: Window,
+        samples: &[Sample],
+    ) -> Result<(Value, Judgement), SeamError> {
+        let null = Value::Null;
+        let kept = promotion.verification.as_ref().map_or(&null, |progress| &progress.judge);
+        match &promotion.policy.verification {
+            Verification::Unverified { .. } => Ok((Value::Null, Judgement::Undecided)),
+            Verification::Judged(judged) => match &judged.judge {
+                JudgeChoice::Guardrail(guardrail) => guardrail.judge(kept, window, samples),
+                JudgeChoice::Named(name) => match self.inner.judges.get(name) {
+                    Some(judge) => judge.judge(kept, window, samples),
+                    None => Err(SeamError::new(
+                        ErrorKind::NotFound,
+                        format!("find judge {name}: this engine has none of this name"),
+                    )),
+                },
+            },
+        }
+    }
+}
+
+fn runs(observed: &Observed, release: &Release) -> bool {
+    match observed {
+        Observed::Running(digest) => *digest == release.digest(),
+        Observed::Nothing => release.is_empty(),
+        Observed::Unknown(_) => false,
+    }
+}

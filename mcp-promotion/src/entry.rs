@@ -1,0 +1,288 @@
+use std::fmt;
+use std::sync::Arc;
+
+use mcp_core::{Digest, Holder, Id, Name, Principal, RequestId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::judge::Judgement;
+use crate::{Counts, Fence, Kind, Policy, Release, State, Vote, Window};
+
+/// One event of a stage's stream: what the journal holds, and all that the state is computed from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// When it was decided, by the clock of the engine that decided it.
+    pub at: Timestamp,
+    /// The request id of the command that led to it, at the first of the command's events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<UsedRequestId>,
+    /// What happened.
+    pub what: Happened,
+}
+
+/// A request id together with what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedRequestId {
+    /// The id.
+    pub id: RequestId,
+    /// The digest of the command.
+    pub command: Digest,
+}
+
+/// What happened in a stage. Promotions are named by their number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Happened {
+    /// A promotion was requested; its number is the position of this event.
+    Requested(Box<Requested>),
+    /// The pin of its artifacts has no expiry any more.
+    Pinned {
+        /// Of which promotion.
+        promotion: u64,
+    },
+    /// The pin of its artifacts was given up.
+    Unpinned {
+        /// Of which promotion.
+        promotion: u64,
+    },
+    /// Somebody voted.
+    Voted {
+        /// On which promotion.
+        promotion: u64,
+        /// Who.
+        voter: Principal,
+        /// What.
+        vote: Vote,
+        /// What the vote binds to.
+        binding: Digest,
+    },
+    /// A gate or a seam keeps it pending.
+    Delayed {
+        /// Which promotion.
+        promotion: u64,
+        /// Which gate or seam, such as `gate scan`.
+        by: String,
+        /// What it said.
+        why: String,
+    },
+    /// Every gate passed; the next event is the start.
+    Passed {
+        /// Which promotion.
+        promotion: u64,
+        /// What the gates said.
+        evidence: Evidence,
+    },
+    /// It went from one state to another.
+    Changed {
+        /// Which promotion.
+        promotion: u64,
+        /// From which state.
+        from: State,
+        /// To which state.
+        to: State,
+        /// Why; empty where the state says it all.
+        reason: String,
+        /// Who decided it, where it was a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Principal>,
+    },
+    /// A call to the stage did not succeed; whether it had an effect is unknown.
+    CallFailed {
+        /// Which promotion.
+        promotion: u64,
+        /// Which call, such as `apply`.
+        call: String,
+        /// What it said.
+        why: String,
+    },
+    /// The stage says that it runs this release.
+    Applied {
+        /// On behalf of which promotion.
+        promotion: u64,
+        /// Which release.
+        release: Digest,
+    },
+    /// A window of samples was judged.
+    Sampled(Box<Sampled>),
+    /// A driver took the stage's lease; its fence is the position of this event.
+    LeaseTaken {
+        /// Which driver.
+        owner: Name,
+        /// Until when nobody else takes it.
+        until: Timestamp,
+    },
+    /// The driver keeps its lease.
+    LeaseRenewed {
+        /// Which lease.
+        fence: Fence,
+        /// Until when nobody else takes it.
+        until: Timestamp,
+    },
+    /// Nobody drives the stage any more.
+    LeaseReleased {
+        /// Which lease.
+        fence: Fence,
+        /// The operator who gave it up for a driver that is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Principal>,
+    },
+}
+
+/// A promotion was requested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requested {
+    /// An id that no other promotion has, in any journal.
+    pub unique: Id,
+    /// What it is for.
+    pub kind: Kind,
+    /// What is promoted.
+    pub release: Release,
+    /// Who asked for it.
+    pub requester: Principal,
+    /// The policy that counts for it.
+    pub policy: Arc<Policy>,
+    /// What votes bind to.
+    pub binding: Digest,
+    /// In whose name its artifacts are pinned, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+}
+
+/// What the gates said in the step that started a promotion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The release that they looked at.
+    pub release: Digest,
+    /// Each gate, and what it saw.
+    pub gates: Vec<GateEvidence>,
+    /// Each stage before, and what stood in its stream.
+    pub upstream: Vec<UpstreamEvidence>,
+    /// Whose approval counted.
+    pub approved_by: Vec<Principal>,
+}
+
+/// What a gate saw when it passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateEvidence {
+    /// Which gate.
+    pub gate: Name,
+    /// What it saw.
+    pub saw: String,
+}
+
+/// That a release succeeded in a stage before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamEvidence {
+    /// Which stage.
+    pub stage: Name,
+    /// The version of its stream at which that was seen; asserted in the append that records the start.
+    pub version: u64,
+    /// Which promotion of it succeeded.
+    pub promotion: u64,
+    /// When it succeeded.
+    pub succeeded_at: Timestamp,
+    /// How long it ran there, in milliseconds.
+    pub ran_ms: u64,
+}
+
+/// A window of samples was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampled {
+    /// Of which promotion.
+    pub promotion: u64,
+    /// Which window.
+    pub window: Window,
+    /// What the instances with the new release counted.
+    pub canary: Counts,
+    /// What those with the previous release counted.
+    pub baseline: Counts,
+    /// Why there is no data, where a call failed or samples contradicted themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// What the judge keeps.
+    pub judge: Value,
+    /// What the judge said.
+    pub judgement: Judgement,
+}
+
+impl Happened {
+    /// Which promotion it is about, where it is about one; `position` is its own.
+    #[must_use]
+    pub fn promotion(&self, position: u64) -> Option<u64> {
+        match self {
+            Self::Requested(_) => Some(position),
+            Self::Pinned { promotion }
+            | Self::Unpinned { promotion }
+            | Self::Voted { promotion, .. }
+            | Self::Delayed { promotion, .. }
+            | Self::Passed { promotion, .. }
+            | Self::Changed { promotion, .. }
+            | Self::CallFailed { promotion, .. }
+            | Self::Applied { promotion, .. } => Some(*promotion),
+            Self::Sampled(sampled) => Some(sampled.promotion),
+            Self::LeaseTaken { .. } | Self::LeaseRenewed { .. } | Self::LeaseReleased { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Happened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested(requested) => {
+                let what = match requested.kind {
+                    Kind::Deploy => "requested",
+                    Kind::Rollback => "rollback requested",
+                };
+                write!(f, "{what} by {}: {}", requested.requester, requested.release)
+            }
+            Self::Pinned { promotion } => write!(f, "/{promotion} artifacts pinned"),
+            Self::Unpinned { promotion } => write!(f, "/{promotion} pin given up"),
+            Self::Voted { promotion, voter, vote, .. } => write!(f, "/{promotion} {vote} by {voter}"),
+            Self::Delayed { promotion, by, why } => write!(f, "/{promotion} delayed by {by}: {why}"),
+            Self::Passed { promotion, evidence } => {
+                write!(f, "/{promotion} may start")?;
+                for gate in &evidence.gates {
+                    write!(f, "; {}: {}", gate.gate, gate.saw)?;
+                }
+                for before in &evidence.upstream {
+                    write!(f, "; {}/{} ran {} ms", before.stage, before.promotion, before.ran_ms)?;
+                }
+                for person in &evidence.approved_by {
+                    write!(f, "; approved by {person}")?;
+                }
+                Ok(())
+            }
+            Self::Changed { promotion, from, to, reason, by } => {
+                write!(f, "/{promotion} {from} -> {to}")?;
+                if let Some(by) = by {
+                    write!(f, " by {by}")?;
+                }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::CallFailed { promotion, call, why } => write!(f, "/{promotion} {call} failed: {why}"),
+            Self::Applied { promotion, release } => {
+                let hex: String = release.to_string().chars().take(15).collect();
+                write!(f, "/{promotion} runs {hex}")
+            }
+            Self::Sampled(sampled) => {
+                let Counts { good, total, .. } = sampled.canary;
+                write!(f, "/{} {good} of {total} good, {}", sampled.promotion, sampled.judgement)?;
+                match &sampled.trouble {
+                    Some(trouble) => write!(f, " ({trouble})"),
+                    None => Ok(()),
+                }
+            }
+            Self::LeaseTaken { owner, .. } => write!(f, "lease taken by {owner}"),
+            Self::LeaseRenewed { fence, .. } => write!(f, "lease {fence} renewed"),
+            Self::LeaseReleased { fence, by: Some(by) } => write!(f, "lease {fence} given up by {by}"),
+            Self::LeaseReleased { fence, by: None } => write!(f, "lease {fence} given up"),
+        }
+    }
+}

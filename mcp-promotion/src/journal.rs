@@ -1,0 +1,98 @@
+//! Journals keep the streams of events that everything else is computed from.
+
+mod chain;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp_core::{Name, SeamError};
+
+pub use chain::{Chain, FORMAT, MAX_EVENT_BYTES};
+pub use memory::MemoryJournal;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteJournal;
+
+/// The error of a [`Journal`].
+pub type JournalError = SeamError;
+
+/// What one append does to one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Which stream.
+    pub stream: Name,
+    /// How many events it must have before.
+    pub expected: u64,
+    /// What is added behind them; nothing, where only the version is asserted.
+    pub events: Vec<Vec<u8>>,
+}
+
+impl Append {
+    /// Adds `events` behind the first `expected`.
+    #[must_use]
+    pub const fn new(stream: Name, expected: u64, events: Vec<Vec<u8>>) -> Self {
+        Self { stream, expected, events }
+    }
+
+    /// Only asserts that the stream has `expected` events.
+    #[must_use]
+    pub const fn assert(stream: Name, expected: u64) -> Self {
+        Self { stream, expected, events: Vec::new() }
+    }
+}
+
+/// Streams of events: opaque bytes at positions 1, 2, 3, and so on. A stream exists from its first event on.
+///
+/// Implemented here in memory and in SQLite, and by hosts; called by the engine, from many tasks at once. Several engines, and processes
+/// where the implementation says so, may share one.
+///
+/// What must hold:
+/// - an append happens as a whole or not at all, also across streams, and before all readers at one moment;
+/// - of two appends that expect the same version of a stream and add to it, one fails;
+/// - when `append` has returned `Ok`, its events survive whatever the implementation promises to survive;
+/// - events are never changed, moved or removed.
+///
+/// The checks of `conformance::journal` (feature `conformance`) try all that can be tried without a crash.
+///
+/// # Cancel safety
+/// A dropped append has happened or has not, never in part; the engine reads to find out.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Adds to some streams, all or nothing. The streams of `batch` differ.
+    ///
+    /// # Errors
+    /// `Conflict` when one of the streams does not have the version that `batch` expects: nothing was added. `Unavailable` when the
+    /// outcome is unknown.
+    async fn append(&self, batch: &[Append]) -> Result<(), JournalError>;
+
+    /// The events of `stream` behind position `after`, in order, at most `max` of them; none when there are none.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Corrupt`.
+    async fn read(&self, stream: &Name, after: u64, max: usize) -> Result<Vec<Vec<u8>>, JournalError>;
+
+    /// The streams whose names begin with `prefix`, sorted.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Corrupt`.
+    async fn streams(&self, prefix: &str) -> Result<Vec<Name>, JournalError>;
+}
+
+const _: Option<&dyn Journal> = None;
+
+#[async_trait]
+impl<J: Journal + ?Sized> Journal for Arc<J> {
+    async fn append(&self, batch: &[Append]) -> Result<(), JournalError> {
+        (**self).append(batch).await
+    }
+
+    async fn read(&self, stream: &Name, after: u64, max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+        (**self).read(stream, after, max).await
+    }
+
+    async fn streams(&self, prefix: &str) -> Result<Vec<Name>, JournalError> {
+        (**self).streams(prefix).await
+    }
+}

@@ -1,0 +1,84 @@
+//! Judges decide from samples whether a release is well.
+
+mod guardrail;
+
+use std::fmt;
+
+use mcp_core::{ErrorKind, SeamError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Sample, Window};
+
+pub use guardrail::Guardrail;
+
+/// The error of a [`Judge`].
+pub type JudgeError = SeamError;
+
+/// What a judge says after a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Judgement {
+    /// More windows are needed.
+    #[default]
+    Undecided,
+    /// The release is well.
+    Pass,
+    /// The release is not well; terminal.
+    Fail {
+        /// What was seen.
+        why: String,
+    },
+    /// It cannot be told from what there was, and waiting longer is not allowed.
+    Inconclusive {
+        /// What was missing.
+        why: String,
+    },
+}
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undecided => f.write_str("undecided"),
+            Self::Pass => f.write_str("pass"),
+            Self::Fail { why } => write!(f, "fail: {why}"),
+            Self::Inconclusive { why } => write!(f, "inconclusive: {why}"),
+        }
+    }
+}
+
+/// Decides whether a release is well, window by window.
+///
+/// Called by the driver that holds the stage's lease. It must be pure: the same state and samples give the same answer. What it keeps is
+/// `state`, which is journaled with each window, so that after a crash the next driver goes on with the same evidence.
+pub trait Judge: Send + Sync {
+    /// What the samples of `window` add to `state`, which is `Null` before the first window. An empty slice means that there was no
+    /// data; a judge that passes on no data is wrong.
+    ///
+    /// # Errors
+    /// `Corrupt` when `state` is not one of its own. The promotion is then paused.
+    fn judge(
+        &self,
+        state: &Value,
+        window: Window,
+        samples: &[Sample],
+    ) -> Result<(Value, Judgement), JudgeError>;
+}
+
+const _: Option<&dyn Judge> = None;
+
+/// Reads what a judge kept; `Null` gives the default.
+///
+/// # Errors
+/// `Corrupt` when it is something else.
+pub fn read_state<T: Default + serde::de::DeserializeOwned>(
+    judge: &str,
+    state: &Value,
+) -> Result<T, JudgeError> {
+    if state.is_null() {
+        return Ok(T::default());
+    }
+    T::deserialize(state).map_err(|error| {
+        SeamError::new(ErrorKind::Corrupt, format!("read the state of judge {judge}")).with_source(error)
+    })
+}

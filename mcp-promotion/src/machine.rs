@@ -1,0 +1,22 @@
+//! The pure core: what a stage's events mean, which commands are allowed, and what is to be done next.
+//!
+//! Neither clock nor input nor output nor randomness: the time is an argument, and everything else is computed from events.
+//!
+//! - [`StageState::apply`]: state and event give state. It refuses events that break the table of states or an invariant, so replaying a
+//!   stream checks it.
+//! - [`decide`]: state, command and time give events, or a refusal.
+//! - [`next`]: state and time give the next thing that a driver should do, or until when it should wait; [`blockers`] says why.
+
+mod apply;
+mod command;
+mod decide;
+mod next;
+mod observation;
+mod stage_state;
+
+pub use apply::Impossible;
+pub use command::Command;
+pub use decide::decide;
+pub use next::{Effect, Next, Upstream, View, blockers, next};
+pub use observation::{Looking, consequence};
+pub use stage_state::{Deployed, StageState, Verified};

@@ -1,0 +1,324 @@
+use std::fmt;
+use std::sync::Arc;
+
+use mcp_core::Timestamp;
+
+use super::stage_state::{Deployed, StageState, Verified};
+use crate::approval::{Ballot, binding, tally};
+use crate::judge::Judgement;
+use crate::promotion::Progress;
+use crate::{Entry, Evidence, Fence, Happened, Kind, Lease, Promotion, Release, Requested, Sampled, State};
+
+/// Why an event cannot have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impossible(pub(crate) String);
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Impossible {}
+
+fn impossible<T>(why: impl Into<String>) -> Result<T, Impossible> {
+    Err(Impossible(why.into()))
+}
+
+impl StageState {
+    /// Goes on by one event.
+    ///
+    /// # Errors
+    /// [`Impossible`] when the event breaks the table of states or an invariant; nothing was changed then.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Impossible> {
+        let position = self.version.saturating_add(1);
+        if let Some(request) = &entry.request
+            && self.requests.contains_key(&request.id)
+        {
+            return impossible(format!("request id {} was used before", request.id));
+        }
+        match &entry.what {
+            Happened::Requested(requested) => self.request_made(position, entry.at, requested)?,
+            Happened::Changed { promotion, from, to, reason, .. } => {
+                self.change(position, entry.at, *promotion, (*from, *to), reason)?;
+            }
+            Happened::LeaseTaken { owner, until } => {
+                let fence = Fence(position);
+                self.lease = Some(Lease { owner: owner.clone(), fence, since: entry.at, until: *until });
+            }
+            Happened::LeaseRenewed { fence, until } => match &mut self.lease {
+                Some(lease) if lease.fence == *fence => (lease.since, lease.until) = (entry.at, *until),
+                _ => return impossible(format!("lease {fence} is not the newest one")),
+            },
+            Happened::LeaseReleased { fence, .. } => match &self.lease {
+                Some(lease) if lease.fence == *fence => self.lease = None,
+                _ => return impossible(format!("lease {fence} is not the newest one")),
+            },
+            other => self.detail(entry.at, other, position)?,
+        }
+        self.version = position;
+        if let Some(request) = &entry.request {
+            self.requests.insert(request.id.clone(), (position, request.command));
+        }
+        Ok(())
+    }
+
+    fn request_made(
+        &mut self,
+        position: u64,
+        at: Timestamp,
+        requested: &Requested,
+    ) -> Result<(), Impossible> {
+        let expected = binding(&self.stage, &requested.release, &requested.policy);
+        if !expected.is_ok_and(|expected| expected == requested.binding) {
+            return impossible("its binding is not that of its stage, release and policy");
+        }
+        let promotion = Promotion {
+            id: self.id(position),
+            kind: requested.kind,
+            release: requested.release.clone(),
+            requester: requested.requester.clone(),
+            requested_at: at,
+            policy: Arc::clone(&requested.policy),
+            binding: requested.binding,
+            state: State::Pending,
+            reason: String::new(),
+            since: at,
+            entered: position,
+            votes: Vec::new(),
+            evidence: None,
+            failures: 0,
+            last_failure: None,
+            delay: None,
+            verification: None,
+            paused_from: None,
+            accepts_drift: false,
+            unique: requested.unique,
+            holder: requested.holder.clone(),
+            pin_lasts: false,
+            pin_released: false,
+        };
+        self.feed.get_or_insert(requested.unique);
+        self.promotions.insert(position, Arc::new(promotion));
+        self.open.insert(position);
+        if requested.holder.is_some() {
+            self.pinned.insert(position);
+        }
+        Ok(())
+    }
+
+    fn known(&self, number: u64) -> Result<&Arc<Promotion>, Impossible> {
+        self.promotion(number).ok_or_else(|| Impossible(format!("there is no promotion {number}")))
+    }
+
+    fn edit(&mut self, number: u64, edit: impl FnOnce(&mut Promotion)) {
+        if let Some(promotion) = self.promotions.get_mut(&number) {
+            edit(Arc::make_mut(promotion));
+        }
+    }
+
+    /// The events that leave a promotion in its state.
+    fn detail(&mut self, at: Timestamp, what: &Happened, position: u64) -> Result<(), Impossible> {
+        let Some(number) = what.promotion(position) else {
+            return impossible("an event of no promotion");
+        };
+        let promotion = self.known(number)?;
+        let state = promotion.state;
+        let expect = |allowed: &[State]| {
+            if allowed.contains(&state) {
+                Ok(())
+            } else {
+                impossible(format!("promotion {number} is {state}"))
+            }
+        };
+        match what {
+            Happened::Pinned { .. } => {
+                if promotion.holder.is_none() || promotion.pin_lasts || promotion.pin_released {
+                    return impossible(format!("promotion {number} has no pin that could be made lasting"));
+                }
+                self.edit(number, |promotion| {
+                    (promotion.pin_lasts, promotion.delay) = (true, None);
+                });
+            }
+            Happened::Unpinned { .. } => {
+                if self.is_needed(number) || !self.pinned.contains(&number) {
+                    return impossible(format!("promotion {number} has no pin that could be given up"));
+                }
+                self.pinned.remove(&number);
+                self.edit(number, |promotion| promotion.pin_released = true);
+            }
+            Happened::Voted { voter, vote, binding, .. } => {
+                expect(&[State::Pending])?;
+                let ballot = Ballot { voter: voter.clone(), vote: *vote, at, binding: *binding };
+                self.edit(number, |promotion| {
+                    promotion.votes.retain(|earlier| earlier.voter != ballot.voter);
+                    promotion.votes.push(ballot);
+                });
+            }
+            Happened::Delayed { by, why, .. } => {
+                expect(&[State::Pending])?;
+                self.edit(number, |promotion| promotion.delay = Some((by.clone(), why.clone())));
+            }
+            Happened::Passed { evidence, .. } => {
+                expect(&[State::Pending])?;
+                check_evidence(promotion, evidence, at)?;
+                let kept = evidence.clone();
+                self.edit(number, |promotion| promotion.evidence = Some(kept));
+            }
+            Happened::CallFailed { call, why, .. } => {
+                expect(&[State::Deploying, State::RollingBack])?;
+                let last = Some((at, format!("{call}: {why}")));
+                self.edit(number, |promotion| {
+                    promotion.failures = promotion.failures.saturating_add(1);
+                    promotion.last_failure = last;
+                });
+            }
+            Happened::Applied { release, .. } => {
+                expect(&[State::Deploying, State::RollingBack])?;
+                let deploying = state == State::Deploying;
+                let wanted =
+                    if deploying { promotion.release.digest() } else { self.rollback_target().digest() };
+                if *release != wanted {
+                    return impossible(format!("promotion {number} did not want {release}"));
+                }
+                if deploying {
+                    let (windows, judge, judgement) = (0, serde_json::Value::Null, Judgement::Undecided);
+                    let progress = Progress { until: at, windows, judge, judgement };
+                    self.edit(number, |promotion| promotion.verification = Some(progress));
+                }
+            }
+            Happened::Sampled(sampled) => {
+                expect(&[State::Verifying])?;
+                let terminal = |progress: &Progress| {
+                    matches!(progress.judgement, Judgement::Pass | Judgement::Fail { .. })
+                };
+                if promotion.verification.as_ref().is_none_or(terminal) {
+                    return impossible(format!("promotion {number} is not being judged"));
+                }
+                let Sampled { window, judge, judgement, .. } = &**sampled;
+                self.edit(number, |promotion| {
+                    if let Some(progress) = &mut promotion.verification {
+                        progress.until = window.to;
+                        progress.windows = progress.windows.saturating_add(1);
+                        (progress.judge, progress.judgement) = (judge.clone(), judgement.clone());
+                    }
+                });
+            }
+            _ => return impossible("it belongs to no promotion"),
+        }
+        Ok(())
+    }
+
+    /// What rolling back brings back: what the stage ran before the promotion in flight, or nothing.
+    #[must_use]
+    pub fn rollback_target(&self) -> Release {
+        self.current.as_ref().map_or_else(Release::empty, |deployed| deployed.release.clone())
+    }
+
+    fn change(
+        &mut self,
+        position: u64,
+        at: Timestamp,
+        number: u64,
+        (from, to): (State, State),
+        reason: &str,
+    ) -> Result<(), Impossible> {
+        let promotion = Arc::clone(self.known(number)?);
+        if promotion.state != from || !from.may_become(to) {
+            return impossible(format!(
+                "promotion {number} is {}, and cannot go from {from} to {to}",
+                promotion.state
+            ));
+        }
+        if promotion.kind == Kind::Rollback && to == State::RollingBack {
+            return impossible(format!("promotion {number} is a rollback, which is never rolled back"));
+        }
+        if from == State::Pending && to == State::Deploying {
+            if promotion.evidence.is_none() {
+                return impossible(format!("promotion {number} starts although no gate passed"));
+            }
+            if let Some(other) = self.in_flight() {
+                return impossible(format!("promotion {number} starts while {} is in flight", other.id));
+            }
+        }
+        let resumed = matches!(from, State::Paused | State::Stuck);
+        self.edit(number, |promotion| {
+            (promotion.state, promotion.since, promotion.entered) = (to, at, position);
+            promotion.reason = reason.to_owned();
+            (promotion.failures, promotion.last_failure, promotion.delay) = (0, None, None);
+            promotion.paused_from = (to == State::Paused).then_some(from);
+            promotion.accepts_drift = resumed;
+            if resumed && let Some(progress) = &mut promotion.verification {
+                // The same evidence goes on, but the time in between was not watched.
+                progress.until = at;
+            }
+        });
+        if to.is_terminal() {
+            self.open.remove(&number);
+            self.ended(at, &promotion, to);
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, at: Timestamp, promotion: &Promotion, to: State) {
+        let number = promotion.id.number;
+        let digest = promotion.release.digest();
+        match to {
+            State::Succeeded => {
+                let before = self.current.take();
+                let replaced = before.as_ref().map(|before| before.release.digest());
+                if let Some(replaced) = replaced.filter(|replaced| *replaced != digest) {
+                    if promotion.kind == Kind::Rollback {
+                        // It was judged bad: it has to succeed here again before it goes further.
+                        self.verified.remove(&replaced);
+                    } else if let Some(verified) = self.verified.get_mut(&replaced) {
+                        verified.until.get_or_insert(at);
+                    }
+                }
+                self.verified.insert(digest, Verified { promotion: number, at, until: None });
+                match promotion.kind {
+                    Kind::Rollback => self.previous = None,
+                    Kind::Deploy if replaced == Some(digest) => {}
+                    Kind::Deploy => self.previous = before,
+                }
+                self.current = Some(Deployed { release: promotion.release.clone(), promotion: number });
+                self.unsettled = None;
+            }
+            State::RolledBack => {
+                if self.current.as_ref().is_none_or(|current| current.release.digest() != digest) {
+                    self.verified.remove(&digest);
+                }
+                self.unsettled = None;
+            }
+            State::Failed if promotion.state == State::Stuck => {
+                self.verified.remove(&digest);
+                self.unsettled = Some(number);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Invariant 5: every gate of the recorded policy is there, for this very release, and so are the approvals.
+fn check_evidence(promotion: &Promotion, evidence: &Evidence, at: Timestamp) -> Result<(), Impossible> {
+    let policy = &promotion.policy;
+    if evidence.release != promotion.release.digest() {
+        return impossible("the evidence is about another release");
+    }
+    if let Some(gate) =
+        policy.gates.iter().find(|gate| !evidence.gates.iter().any(|passed| passed.gate == **gate))
+    {
+        return impossible(format!("gate {gate} did not pass"));
+    }
+    for stage in &policy.after {
+        let soaked = |ran_ms: u64| u128::from(ran_ms) >= policy.soak.as_millis();
+        if !evidence.upstream.iter().any(|before| before.stage == *stage && soaked(before.ran_ms)) {
+            return impossible(format!("the release did not succeed and soak in {stage}"));
+        }
+    }
+    let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, at);
+    if !tally.is_complete() {
+        return impossible(format!("{} approvals are missing", tally.missing()));
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+use mcp_core::{Digest, Holder, Id, Name, Principal, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+use super::stage_state::Verified;
+use crate::judge::Judgement;
+use crate::{Counts, Evidence, Fence, Fencing, Kind, Policy, Release, State, UpstreamEvidence, Vote, Window};
+
+/// What somebody wants to happen in a stage: first what people want, then what the driver under a lease wants.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Command {
+    /// Bring a release into the stage.
+    Request {
+        /// For what.
+        kind: Kind,
+        /// Which release.
+        release: Release,
+        /// Who asks.
+        requester: Principal,
+        /// The policy that is to count.
+        #[serde(skip)]
+        policy: Arc<Policy>,
+        /// An id that no other promotion has.
+        #[serde(skip)]
+        unique: Id,
+        /// In whose name the artifacts are pinned.
+        #[serde(skip)]
+        holder: Option<Holder>,
+    },
+    /// Approve, reject or revoke.
+    Vote {
+        /// On which promotion.
+        promotion: u64,
+        /// Who.
+        voter: Principal,
+        /// What.
+        vote: Vote,
+        /// Whether the authorizer says that it is theirs to say.
+        #[serde(skip)]
+        eligible: bool,
+    },
+    /// Withdraw a pending promotion.
+    Cancel {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+    },
+    /// Let nothing more happen for now.
+    Pause {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Go on after a pause, also when the stage ran something unexpected.
+    Resume {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+    },
+    /// Call a paused promotion a success.
+    Override {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Go back to what ran before.
+    Abort {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Take over from a stuck promotion: it failed, and a person cares for the stage.
+    Acknowledge {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Try again to roll back.
+    Retry {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+    },
+    /// Give up the lease of a driver that is surely gone.
+    ReleaseLease {
+        /// Which lease; the newest one.
+        fence: Fence,
+        /// Who says so.
+        by: Principal,
+    },
+
+    /// A driver wants the lease.
+    TakeLease {
+        /// Which driver.
+        owner: Name,
+        /// Until when.
+        until: Timestamp,
+        /// Whether the stage refuses drivers that were replaced.
+        #[serde(skip)]
+        fencing: Fencing,
+    },
+    /// A driver goes on with its lease.
+    RenewLease {
+        /// Which lease.
+        fence: Fence,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A driver has nothing to do for now.
+    DropLease {
+        /// Which lease.
+        fence: Fence,
+    },
+    /// The pin has no expiry any more.
+    Pinned {
+        /// Under which lease.
+        fence: Fence,
+        /// Of which promotion.
+        promotion: u64,
+    },
+    /// The pin was given up.
+    Unpinned {
+        /// Under which lease.
+        fence: Fence,
+        /// Of which promotion.
+        promotion: u64,
+    },
+    /// A gate or a seam keeps it pending.
+    Delay {
+        /// Under which lease.
+        fence: Fence,
+        /// Which promotion.
+        promotion: u64,
+        /// Which gate or seam.
+        by: String,
+        /// What it said.
+        why: String,
+    },
+    /// Every gate passed.
+    Start {
+        /// Under which lease.
+        fence: Fence,
+        /// Which promotion.
+        promotion: u64,
+        /// What the gates said; the approvals in it are filled in by `decide`.
+        evidence: Evidence,
+        /// What stood in the streams of the stages before.
+        #[serde(skip)]
+        upstream: Vec<(UpstreamEvidence, Verified)>,
+    },
+    /// The table allows it and the driver has a reason.
+    Move {
+        /// Under which lease.
+        fence: Fence,
+        /// Which promotion.
+        promotion: u64,
+        /// To which state.
+        to: State,
+        /// Why.
+        reason: String,
+    },
+    /// A call to the stage failed.
+    CallFailed {
+        /// Under which lease.
+        fence: Fence,
+        /// On behalf of which promotion.
+        promotion: u64,
+        /// Which call.
+        call: String,
+        /// What it said.
+        why: String,
+    },
+    /// The stage says that it runs what it was told to.
+    Applied {
+        /// Under which lease.
+        fence: Fence,
+        /// On behalf of which promotion.
+        promotion: u64,
+        /// Which release.
+        release: Digest,
+    },
+    /// A window was judged.
+    Sampled {
+        /// Under which lease.
+        fence: Fence,
+        /// Of which promotion.
+        promotion: u64,
+        /// Which window.
+        window: Window,
+        /// What the instances with the new release counted.
+        canary: Counts,
+        /// What those with the previous release counted.
+        baseline: Counts,
+        /// Why there is no data.
+        trouble: Option<String>,
+        /// What the judge keeps.
+        judge: Value,
+        /// What the judge said.
+        judgement: Judgement,
+    },
+}
+
+impl Command {
+    /// What it attempts, for error messages, such as `cancel`.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "request",
+            Self::Vote { vote: Vote::Approve, .. } => "approve",
+            Self::Vote { vote: Vote::Reject, .. } => "reject",
+            Self::Vote { vote: Vote::Revoke, .. } => "revoke the approval of",
+            Self::Cancel { .. } => "cancel",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Override { .. } => "override",
+            Self::Abort { .. } => "abort",
+            Self::Acknowledge { .. } => "acknowledge",
+            Self::Retry { .. } => "retry",
+            Self::ReleaseLease { .. } => "release the lease of",
+            Self::TakeLease { .. } | Self::RenewLease { .. } | Self::DropLease { .. } => {
+                "change the lease of"
+            }
+            Self::Pinned { .. } | Self::Unpinned { .. } => "record a pin of",
+            Self::Delay { .. } => "delay",
+            Self::Start { .. } => "start",
+            Self::Move { .. } => "move on",
+            Self::CallFailed { .. } => "record a failed call of",
+            Self::Applied { .. } => "record a change of",
+            Self::Sampled { .. } => "record a window of",
+        }
+    }
+
+    /// Under which lease it acts, where it acts under one.
+    #[must_use]
+    pub const fn fence(&self) -> Option<Fence> {
+        match self {
+            Self::RenewLease { fence, .. }
+            | Self::DropLease { fence }
+            | Self::Pinned { fence, .. }
+            | Self::Unpinned { fence, .. }
+            | Self::Delay { fence, .. }
+            | Self::Start { fence, .. }
+            | Self::Move { fence, .. }
+            | Self::CallFailed { fence, .. }
+            | Self::Applied { fence, .. }
+            | Self::Sampled { fence, .. } => Some(*fence),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+use mcp_core::{Principal, Timestamp};
+
+use super::command::Command;
+use super::next::open_upstream;
+use super::stage_state::StageState;
+use crate::approval::{binding, tally};
+use crate::judge::Judgement;
+use crate::verification::{OnInconclusive, Verification};
+use crate::{
+    Evidence, Happened, Kind, OnNoPredecessor, Promotion, PromotionError, Queue, Requested, Sampled, State,
+    Vote,
+};
+
+type Decision = Result<Vec<Happened>, PromotionError>;
+
+/// What happens when `command` is obeyed at `now`; nothing, when it has happened already.
+///
+/// # Errors
+/// By kind: `NotFound` for an unknown promotion; `Denied` for a vote that is not the voter's to cast; `Conflict` when the state of the
+/// promotion does not allow it, or when the command acts under a lease that is not the newest.
+pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision {
+    if let Some(fence) = command.fence()
+        && state.lease().is_none_or(|lease| lease.fence != fence)
+    {
+        return Err(PromotionError::StaleDriver { stage: state.stage().clone() });
+    }
+    match command {
+        Command::Request { .. } => request(state, command),
+        Command::Vote { promotion, voter, vote, eligible } => {
+            cast(state, find(state, *promotion, command)?, voter, *vote, *eligible)
+        }
+        Command::Cancel { promotion, by } => {
+            let promotion =
+                expect(state, *promotion, command, &[State::Pending], "only a pending one can be cancelled")?;
+            Ok(vec![changed(promotion, State::Cancelled, String::new(), Some(by))])
+        }
+        Command::Pause { promotion, by, reason } => {
+            let allowed = [State::Deploying, State::Verifying];
+            let promotion =
+                expect(state, *promotion, command, &allowed, "only what deploys or verifies can be paused")?;
+            Ok(vec![changed(promotion, State::Paused, reason.clone(), Some(by))])
+        }
+        Command::Resume { promotion, by } => resume(find(state, *promotion, command)?, by),
+        Command::Override { promotion, by, reason } => {
+            let promotion = expect(state, *promotion, command, &[State::Paused], "pause it first")?;
+            if reason.trim().is_empty() {
+                let reason = "an override needs a reason".to_owned();
+                return Err(PromotionError::Denied {
+                    attempted: attempted(promotion, command),
+                    who: by.clone(),
+                    reason,
+                });
+            }
+            Ok(vec![changed(promotion, State::Succeeded, reason.clone(), Some(by))])
+        }
+        Command::Abort { promotion, by, reason } => {
+            let allowed = [State::Deploying, State::Verifying, State::Paused];
+            let why = "only what was started and has not ended can be aborted";
+            let promotion = expect(state, *promotion, command, &allowed, why)?;
+            let to = if promotion.kind == Kind::Rollback { State::Stuck } else { State::RollingBack };
+            Ok(vec![changed(promotion, to, reason.clone(), Some(by))])
+        }
+        Command::Acknowledge { promotion, by, reason } => {
+            let promotion =
+                expect(state, *promotion, command, &[State::Stuck], "only a stuck one is acknowledged")?;
+            Ok(vec![changed(promotion, State::Failed, reason.clone(), Some(by))])
+        }
+        Command::Retry { promotion, by } => {
+            let promotion =
+                expect(state, *promotion, command, &[State::Stuck], "only a stuck one is retried")?;
+            if promotion.kind == Kind::Rollback {
+                return Err(not_now(
+                    promotion,
+                    command,
+                    "a rollback; acknowledge it, then request another one",
+                ));
+            }
+            Ok(vec![changed(promotion, State::RollingBack, "retried".to_owned(), Some(by))])
+        }
+        Command::ReleaseLease { .. }
+        | Command::TakeLease { .. }
+        | Command::RenewLease { .. }
+        | Command::DropLease { .. } => lease(state, command, now),
+        Command::Pinned { promotion, .. } => Ok(vec![Happened::Pinned { promotion: *promotion }]),
+        Command::Unpinned { promotion, .. } => Ok(vec![Happened::Unpinned { promotion: *promotion }]),
+        Command::Delay { promotion, by, why, .. } => {
+            let known = find(state, *promotion, command)?;
+            let same = known.delay.as_ref().is_some_and(|(old_by, old_why)| old_by == by && old_why == why);
+            let delayed = Happened::Delayed { promotion: *promotion, by: by.clone(), why: why.clone() };
+            Ok(if same { Vec::new() } else { vec![delayed] })
+        }
+        Command::Start { .. } => start(state, command, now),
+        Command::Move { promotion, to, reason, .. } => {
+            let promotion = find(state, *promotion, command)?;
+            if !promotion.state.may_become(*to) {
+                return Err(not_now(promotion, command, &format!("which cannot become {to}")));
+            }
+            Ok(vec![changed(promotion, *to, reason.clone(), None)])
+        }
+        Command::CallFailed { promotion, call, why, .. } => {
+            let why: String = why.chars().take(MAX_TEXT_CHARS).collect();
+            Ok(vec![Happened::CallFailed { promotion: *promotion, call: call.clone(), why }])
+        }
+        Command::Applied { promotion, release, .. } => {
+            let allowed = [State::Deploying, State::RollingBack];
+            let promotion = expect(state, *promotion, command, &allowed, "nothing is being applied")?;
+            let to = if promotion.state == State::Deploying { State::Verifying } else { State::RolledBack };
+            let applied = Happened::Applied { promotion: promotion.id.number, release: *release };
+            // Going back has its reason already.
+            let reason = if to == State::RolledBack { promotion.reason.clone() } else { String::new() };
+            Ok(vec![applied, changed(promotion, to, reason, None)])
+        }
+        Command::Sampled { .. } => sampled(state, command),
+    }
+}
+
+/// How much of a stranger's text is recorded.
+const MAX_TEXT_CHARS: usize = 2000;
+
+fn attempted(promotion: &Promotion, command: &Command) -> String {
+    format!("{} {}", command.verb(), promotion.id)
+}
+
+fn not_now(promotion: &Promotion, command: &Command, reason: &str) -> PromotionError {
+    PromotionError::NotNow {
+        attempted: attempted(promotion, command),
+        state: promotion.state,
+        reason: reason.to_owned(),
+    }
+}
+
+fn find<'a>(state: &'a StageState, number: u64, _command: &Command) -> Result<&'a Promotion, PromotionError> {
+    state.find(number).map(|promotion| &**promotion)
+}
+
+fn expect<'a>(
+    state: &'a StageState,
+    number: u64,
+    command: &Command,
+    allowed: &[State],
+    reason: &str,
+) -> Result<&'a Promotion, PromotionError> {
+    let promotion = find(state, number, command)?;
+    if allowed.contains(&promotion.state) { Ok(promotion) } else { Err(not_now(promotion, command, reason)) }
+}
+
+fn changed(promotion: &Promotion, to: State, reason: String, by: Option<&Principal>) -> Happened {
+    let reason = if reason.chars().nth(MAX_TEXT_CHARS).is_some() {
+        reason.chars().take(MAX_TEXT_CHARS).collect()
+    } else {
+        reason
+    };
+    Happened::Changed { promotion: promotion.id.number, from: promotion.state, to, reason, by: by.cloned() }
+}
+
+fn request(state: &StageState, command: &Command) -> Decision {
+    let Command::Request { kind, release, requester, policy, unique, holder } = command else {
+        return Ok(Vec::new());
+    };
+    if release.is_empty() {
+        let reason = "it has no artifacts, and cannot be requested".to_owned();
+        return Err(PromotionError::Release { reason });
+    }
+    let is_target = state.previous().is_some_and(|previous| previous.release == *release);
+    if *kind == Kind::Rollback && !is_target {
+        let reason = "what was there before is not this release any more".to_owned();
+        return Err(PromotionError::NoRollbackTarget { stage: state.stage().clone(), reason });
+    }
+    let number = state.version().saturating_add(1);
+    let mut events = vec![Happened::Requested(Box::new(Requested {
+        unique: *unique,
+        kind: *kind,
+        release: release.clone(),
+        requester: requester.clone(),
+        policy: policy.clone(),
+        binding: binding(state.stage(), release, policy)?,
+        holder: holder.clone(),
+    }))];
+    if policy.queue == Queue::SupersedePending {
+        let older = state.open().filter(|older| older.state == State::Pending && older.kind == Kind::Deploy);
+        let reason = format!("{} was requested", state.id(number));
+        events.extend(older.map(|older| changed(older, State::Superseded, reason.clone(), None)));
+    }
+    Ok(events)
+}
+
+fn cast(
+    state: &StageState,
+    promotion: &Promotion,
+    voter: &Principal,
+    vote: Vote,
+    eligible: bool,
+) -> Decision {
+    let denied = |reason: &str| {
+        let attempted = format!("{vote} {}", promotion.id);
+        Err(PromotionError::Denied { attempted, who: voter.clone(), reason: reason.to_owned() })
+    };
+    if promotion.state != State::Pending {
+        return Err(PromotionError::NotNow {
+            attempted: format!("{vote} {}", promotion.id),
+            state: promotion.state,
+            reason: "votes count only while it is pending".to_owned(),
+        });
+    }
+    if vote == Vote::Approve && *voter == promotion.requester {
+        return denied("who requested a promotion cannot approve it; somebody else must");
+    }
+    let last = promotion.votes.iter().find(|ballot| ballot.voter == *voter).map(|ballot| ballot.vote);
+    if vote == Vote::Revoke {
+        match last {
+            Some(Vote::Approve) => {}
+            Some(Vote::Revoke) => return Ok(Vec::new()),
+            _ => return denied("there is no approval of theirs to take back"),
+        }
+    } else if !eligible {
+        return denied("the authorizer does not count them among those who may");
+    }
+    let binding = binding(state.stage(), &promotion.release, &promotion.policy)?;
+    let number = promotion.id.number;
+    let mut events = vec![Happened::Voted { promotion: number, voter: voter.clone(), vote, binding }];
+    if vote == Vote::Reject {
+        events.push(changed(promotion, State::Rejected, String::new(), Some(voter)));
+    }
+    Ok(events)
+}
+
+fn resume(promotion: &Promotion, by: &Principal) -> Decision {
+    let refuse = |reason: &str| {
+        Err(PromotionError::NotNow {
+            attempted: format!("resume {}", promotion.id),
+            state: promotion.state,
+            reason: reason.to_owned(),
+        })
+    };
+    let Some(from) = promotion.paused_from else {
+        return refuse("only a paused one can be resumed");
+    };
+    let failed = |judgement: &Judgement| matches!(judgement, Judgement::Fail { .. });
+    if promotion.verification.as_ref().is_some_and(|progress| failed(&progress.judgement)) {
+        return refuse("and its judgement is terminal; override or abort it");
+    }
+    Ok(vec![changed(promotion, from, "resumed".to_owned(), Some(by))])
+}
+
+fn lease(state: &StageState, command: &Command, now: Timestamp) -> Decision {
+    let refuse = |reason: String| Err(PromotionError::Lease { stage: state.stage().clone(), reason });
+    match command {
+        Command::TakeLease { owner, until, fencing } => match state.lease() {
+            Some(lease) if !lease.may_be_taken(owner, *fencing, now) => {
+                refuse(format!("driver {} holds it until {}", lease.owner, lease.until))
+            }
+            _ => Ok(vec![Happened::LeaseTaken { owner: owner.clone(), until: *until }]),
+        },
+        Command::RenewLease { fence, until } => {
+            Ok(vec![Happened::LeaseRenewed { fence: *fence, until: *until }])
+        }
+        Command::DropLease { fence } => Ok(vec![Happened::LeaseReleased { fence: *fence, by: None }]),
+        Command::ReleaseLease { fence, by } => match state.lease() {
+            Some(lease) if lease.fence == *fence => {
+                Ok(vec![Happened::LeaseReleased { fence: *fence, by: Some(by.clone()) }])
+            }
+            Some(lease) => refuse(format!("its newest lease is {}, not {fence}", lease.fence)),
+            None => refuse("nobody holds it".to_owned()),
+        },
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Invariant 5: everything that had to hold is looked at once more, in the step that records the start.
+fn start(state: &StageState, command: &Command, now: Timestamp) -> Decision {
+    let Command::Start { promotion, evidence, upstream, .. } = command else {
+        return Ok(Vec::new());
+    };
+    let promotion =
+        expect(state, *promotion, command, &[State::Pending], "only a pending one can be started")?;
+    if let Some(other) = state.in_flight() {
+        return Err(not_now(promotion, command, &format!("and {} is in flight", other.id)));
+    }
+    if state.head().is_some_and(|head| head.id != promotion.id) {
+        return Err(not_now(promotion, command, "and it is not its turn"));
+    }
+    if evidence.release != promotion.release.digest() {
+        return Err(not_now(promotion, command, "and the gates looked at another release"));
+    }
+    let policy = &promotion.policy;
+    if let Some(gate) =
+        policy.gates.iter().find(|gate| !evidence.gates.iter().any(|passed| passed.gate == **gate))
+    {
+        return Err(not_now(promotion, command, &format!("and gate {gate} has not passed")));
+    }
+    for stage in &policy.after {
+        let seen = upstream.iter().find(|(evidence, _)| evidence.stage == *stage);
+        if seen.is_none_or(|(_, verified)| open_upstream(stage, Some(verified), policy, now).is_some()) {
+            let reason = format!("and the release has not succeeded and soaked in {stage}");
+            return Err(not_now(promotion, command, &reason));
+        }
+    }
+    let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, now);
+    if !tally.is_complete() {
+        return Err(not_now(promotion, command, &format!("and {} approvals are missing", tally.missing())));
+    }
+    let evidence = Evidence {
+        release: evidence.release,
+        gates: evidence.gates.clone(),
+        upstream: upstream.iter().map(|(evidence, _)| evidence.clone()).collect(),
+        approved_by: tally.approved_by.into_iter().collect(),
+    };
+    let passed = Happened::Passed { promotion: promotion.id.number, evidence };
+    Ok(vec![passed, changed(promotion, State::Deploying, String::new(), None)])
+}
+
+fn sampled(state: &StageState, command: &Command) -> Decision {
+    let Command::Sampled { promotion, window, canary, baseline, trouble, judge, judgement, .. } = command
+    else {
+        return Ok(Vec::new());
+    };
+    let promotion = expect(state, *promotion, command, &[State::Verifying], "nothing is being judged")?;
+    let mut events = vec![Happened::Sampled(Box::new(Sampled {
+        promotion: promotion.id.number,
+        window: *window,
+        canary: *canary,
+        baseline: *baseline,
+        trouble: trouble.as_ref().map(|trouble| trouble.chars().take(MAX_TEXT_CHARS).collect()),
+        judge: judge.clone(),
+        judgement: judgement.clone(),
+    }))];
+    events.extend(match judgement {
+        Judgement::Undecided => None,
+        Judgement::Pass => Some(changed(promotion, State::Succeeded, String::new(), None)),
+        Judgement::Fail { why } => {
+            let (to, reason) = give_up(state, promotion, why);
+            Some(changed(promotion, to, reason, None))
+        }
+        Judgement::Inconclusive { why } => {
+            let roll_back = matches!(
+                &promotion.policy.verification,
+                Verification::Judged(judged) if judged.on_inconclusive == OnInconclusive::RollBack
+            );
+            let (to, reason) =
+                if roll_back { give_up(state, promotion, why) } else { (State::Paused, why.clone()) };
+            Some(changed(promotion, to, reason, None))
+        }
+    });
+    Ok(events)
+}
+
+/// Where a promotion goes whose release must not stay.
+pub(super) fn give_up(state: &StageState, promotion: &Promotion, why: &str) -> (State, String) {
+    if promotion.kind == Kind::Rollback {
+        (State::Stuck, why.to_owned())
+    } else if state.current().is_none() && promotion.policy.on_no_predecessor == OnNoPredecessor::Pause {
+        (State::Paused, format!("{why}; nothing ran before that could be brought back"))
+    } else {
+        (State::RollingBack, why.to_owned())
+    }
+}

@@ -1,0 +1,231 @@
+use std::collections::BTreeMap;
+
+use mcp_core::{Name, Timestamp};
+
+use super::stage_state::{StageState, Verified};
+use crate::approval::tally;
+use crate::verification::Verification;
+use crate::{Blocker, Policy, Promotion, State, Window};
+
+/// What a driver should do next in a stage. Numbers are those of promotions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Record that a pending promotion was not started in time.
+    Expire(u64),
+    /// Make the pin of its artifacts lasting.
+    Pin(u64),
+    /// Give up the pin of its artifacts.
+    Unpin(u64),
+    /// Ask the gates, and start it.
+    Start(u64),
+    /// Observe the stage, and apply the release.
+    Deploy(u64),
+    /// Every attempt to apply failed: observe, and give up accordingly.
+    GiveUp(u64),
+    /// Record the success of a promotion that nobody verifies.
+    Conclude(u64),
+    /// Sample the stage over a window, and judge.
+    Sample(u64, Window),
+    /// Observe the stage, and apply the previous release.
+    RollBack(u64),
+    /// Every attempt to roll back failed: record that it is stuck.
+    Strand(u64),
+}
+
+/// The next thing to do, or how long to wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Do this now.
+    Do(Effect),
+    /// Nothing until then; `None` until something else happens.
+    Wait(Option<Timestamp>),
+}
+
+/// What is known of a stage that must come before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The version of its stream.
+    pub version: u64,
+    /// Whether the release of the promotion whose turn it is succeeded there.
+    pub verified: Option<Verified>,
+}
+
+/// Everything that [`next`] and [`blockers`] look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The stage.
+    pub state: &'a StageState,
+    /// The stages before it, with regard to the promotion whose turn it is (or, for [`blockers`], that is asked about).
+    pub upstream: &'a BTreeMap<Name, Upstream>,
+    /// Promotions whose pin or gates were tried in vain, and when to try again.
+    pub paced: &'a BTreeMap<u64, Timestamp>,
+    /// Whether the driver can give up pins.
+    pub pins: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The next thing that a driver should do.
+#[must_use]
+pub fn next(view: &View<'_>) -> Next {
+    let mut wait = Wait { now: view.now, until: None };
+    if let Some(promotion) = view.state.in_flight()
+        && let Some(effect) = in_flight(promotion, &mut wait)
+    {
+        return Next::Do(effect);
+    }
+    for promotion in view.state.open().filter(|promotion| promotion.state == State::Pending) {
+        let number = promotion.id.number;
+        let expiry = promotion.policy.expires_after.map(|after| promotion.requested_at.saturating_add(after));
+        if expiry.is_some_and(|expiry| wait.is_over(expiry)) {
+            return Next::Do(Effect::Expire(number));
+        }
+        if promotion.holder.is_some() && !promotion.pin_lasts && wait.is_paced(view, number) {
+            return Next::Do(Effect::Pin(number));
+        }
+    }
+    if view.pins
+        && let Some(number) = view.state.pin_to_release()
+        && wait.is_paced(view, number)
+    {
+        return Next::Do(Effect::Unpin(number));
+    }
+    if let Some(head) = view.state.head()
+        && view.state.in_flight().is_none()
+        && (head.holder.is_none() || head.pin_lasts)
+        && requirements(view, head, &mut wait).is_empty()
+        && wait.is_paced(view, head.id.number)
+    {
+        return Next::Do(Effect::Start(head.id.number));
+    }
+    Next::Wait(wait.until)
+}
+
+/// Collects the earliest time that is waited for.
+struct Wait {
+    now: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Wait {
+    /// Whether `until` has come; if not, it is waited for.
+    fn is_over(&mut self, until: Timestamp) -> bool {
+        let over = self.now >= until;
+        if !over {
+            self.until = Some(self.until.map_or(until, |other| other.min(until)));
+        }
+        over
+    }
+
+    fn is_paced(&mut self, view: &View<'_>, number: u64) -> bool {
+        view.paced.get(&number).is_none_or(|until| self.is_over(*until))
+    }
+}
+
+fn in_flight(promotion: &Promotion, wait: &mut Wait) -> Option<Effect> {
+    let number = promotion.id.number;
+    let calls = &promotion.policy.calls;
+    let exhausted = promotion.failures >= calls.attempts.max(1);
+    let rested = |wait: &mut Wait| retry_at(promotion, wait.now).is_none_or(|until| wait.is_over(until));
+    match promotion.state {
+        State::Deploying if exhausted => Some(Effect::GiveUp(number)),
+        State::Deploying => rested(wait).then_some(Effect::Deploy(number)),
+        State::RollingBack if exhausted => Some(Effect::Strand(number)),
+        State::RollingBack => rested(wait).then_some(Effect::RollBack(number)),
+        State::Verifying => match (&promotion.policy.verification, &promotion.verification) {
+            (Verification::Unverified { .. }, _) => Some(Effect::Conclude(number)),
+            (Verification::Judged(judged), progress) => {
+                let from = progress.as_ref().map_or(promotion.since, |progress| progress.until);
+                if wait.now < from {
+                    // The clock was set back: a window that ends now, and the next ones go on from here.
+                    return Some(Effect::Sample(number, Window { from: wait.now, to: wait.now }));
+                }
+                let due = from.saturating_add(judged.window);
+                let to = wait.now;
+                wait.is_over(due).then_some(Effect::Sample(number, Window { from, to }))
+            }
+        },
+        _ => None,
+    }
+}
+
+/// When a failed call is tried again; at once when the clock was set back since.
+fn retry_at(promotion: &Promotion, now: Timestamp) -> Option<Timestamp> {
+    let (failed_at, _) = promotion.last_failure.as_ref().filter(|(failed_at, _)| *failed_at <= now)?;
+    Some(failed_at.saturating_add(promotion.policy.calls.backoff_after(promotion.failures)))
+}
+
+/// What the policy of a pending promotion still asks for: approvals, and success in the stages before.
+fn requirements(view: &View<'_>, promotion: &Promotion, wait: &mut Wait) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    let policy = &promotion.policy;
+    let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, view.now);
+    if !tally.is_complete() {
+        blockers.push(Blocker::Approvals {
+            missing: tally.missing(),
+            needed: tally.needed,
+            requester: promotion.requester.clone(),
+        });
+    }
+    for stage in &policy.after {
+        let verified = view.upstream.get(stage).and_then(|upstream| upstream.verified.as_ref());
+        if let Some(blocker) = open_upstream(stage, verified, policy, view.now) {
+            if let Blocker::Soaking { until: Some(until), .. } = &blocker {
+                wait.is_over(*until);
+            }
+            blockers.push(blocker);
+        }
+    }
+    blockers
+}
+
+/// Why the release cannot come out of `stage` yet, if it cannot.
+pub(super) fn open_upstream(
+    stage: &Name,
+    verified: Option<&Verified>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Blocker> {
+    let Some(verified) = verified else {
+        return Some(Blocker::Upstream { stage: stage.clone() });
+    };
+    if verified.until.unwrap_or(now).saturating_since(verified.at) >= policy.soak {
+        return None;
+    }
+    let until = verified.until.is_none().then(|| verified.at.saturating_add(policy.soak));
+    Some(Blocker::Soaking { stage: stage.clone(), until })
+}
+
+/// What keeps the promotion with this number from going on; nothing for one that has ended or that a driver is about to move on.
+#[must_use]
+pub fn blockers(view: &View<'_>, number: u64) -> Vec<Blocker> {
+    let Some(promotion) = view.state.promotion(number) else {
+        return Vec::new();
+    };
+    match promotion.state {
+        State::Pending => {
+            let mut wait = Wait { now: view.now, until: None };
+            let mut blockers = requirements(view, promotion, &mut wait);
+            if let Some(other) = view.state.in_flight() {
+                blockers.push(Blocker::InFlight { promotion: other.id.clone(), state: other.state });
+            }
+            if let Some(head) = view.state.head().filter(|head| head.id != promotion.id) {
+                blockers.push(Blocker::Queued { behind: head.id.clone() });
+            }
+            if let Some((by, why)) = &promotion.delay {
+                blockers.push(Blocker::Delayed { by: by.clone(), why: why.clone() });
+            }
+            blockers
+        }
+        State::Paused | State::Stuck => {
+            vec![Blocker::Person { state: promotion.state, why: promotion.reason.clone() }]
+        }
+        _ => match (&promotion.last_failure, retry_at(promotion, view.now)) {
+            (Some((_, why)), Some(until)) => {
+                vec![Blocker::CallFailing { failures: promotion.failures, why: why.clone(), until }]
+            }
+            _ => Vec::new(),
+        },
+    }
+}
