@@ -5,7 +5,7 @@ use std::thread;
 use mcp_core::{ErrorKind, SeamError};
 
 /// What is assumed to be free on any thread.
-const FREE_BYTES: usize = 256 << 10;
+const FREE_BYTES: usize = 512 << 10;
 /// No stack is larger. Only what is touched of it takes memory.
 const MAX_BYTES: usize = 256 << 20;
 

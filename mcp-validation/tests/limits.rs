@@ -1,0 +1,252 @@
+//! Invariant 9: no input makes the process abort, hang past its budget, or allocate past its limit. Everything here runs on a thread
+//! with a stack of 2 MiB, in the build that the tests are in.
+#![cfg(feature = "json-schema")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+use std::error::Error;
+
+use mcp_core::ErrorKind;
+use mcp_validation::rule::{JsonType, Rule};
+use mcp_validation::{Contract, Document, Limits, Report, ValidationError};
+
+/// Runs `test` where a typical server would.
+fn on_small_stack<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(2 << 20).spawn_scoped(scope, test).unwrap().join().unwrap()
+    })
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+fn judge(schema: &str, limits: Limits, document: &str) -> Result<Report, ValidationError> {
+    on_small_stack(|| {
+        let contract = Contract::json_schema(schema).limits(limits).build()?;
+        let document = Document::json(document.to_owned());
+        let report = contract.validate(&document);
+        let valid = contract.is_valid(&document);
+        // What only the verdict needs may succeed where the whole report does not; it never says otherwise.
+        if let (Ok(report), Ok(valid)) = (&report, &valid) {
+            assert_eq!(report.valid, *valid);
+        }
+        report
+    })
+}
+
+fn kind(result: Result<Report, ValidationError>) -> Result<bool, ErrorKind> {
+    result.map(|report| report.valid).map_err(|error| error.kind())
+}
+
+fn nested(levels: usize, leaf: &str) -> String {
+    format!("{}{leaf}{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+const EXPONENTIAL: &str = r##"{"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "array", "items": {"$ref": "#"}, "minItems": 1}]}"##;
+
+#[test]
+fn the_exponential_schema_ends_as_exhausted_after_its_steps() {
+    let few = limits(|limits| limits.max_steps = 100_000);
+    let error = judge(EXPONENTIAL, few, &nested(40, "1")).expect_err("steps run out");
+    assert!(matches!(error, ValidationError::StepsExhausted { max_steps: 100_000 }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert_eq!(kind(judge(EXPONENTIAL, Limits::default(), &nested(3, "1"))), Ok(false));
+    assert_eq!(kind(judge(EXPONENTIAL, Limits::default(), &nested(3, ""))), Ok(true));
+}
+
+#[test]
+fn references_that_double_are_refused_before_any_document() {
+    let doubling = |levels: usize| {
+        let definition = |level: usize| {
+            let next = format!(r##"{{"$ref": "#/$defs/d{}"}}"##, level + 1);
+            format!(r#""d{level}": {{"allOf": [{next}, {next}]}}"#)
+        };
+        let definitions: Vec<String> = (0..levels).map(definition).collect();
+        format!(
+            r##"{{"$ref": "#/$defs/d0", "$defs": {{{}, "d{levels}": {{"type": "integer"}}}}}}"##,
+            definitions.join(",")
+        )
+    };
+    let error = judge(&doubling(30), Limits::default(), "1").expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert!(error.source().unwrap().to_string().contains("raise max_fan_out"), "{error:?}");
+    assert_eq!(kind(judge(&doubling(10), Limits::default(), "1")), Ok(true));
+    assert_eq!(judge(&doubling(10), Limits::default(), "\"x\"").map(|report| report.errors).ok(), Some(1024));
+}
+
+#[test]
+fn nested_unevaluated_properties_count_as_often_as_they_are_looked_at() {
+    let schema = (0..40).fold("true".to_owned(), |inner, _| {
+        format!(r#"{{"allOf": [{inner}], "unevaluatedProperties": false}}"#)
+    });
+    let error = judge(&schema, limits(|limits| limits.max_depth = 127), "{\"a\": 1}").expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert!(error.source().unwrap().to_string().contains("raise max_fan_out"), "{error:?}");
+}
+
+#[test]
+fn a_schema_that_never_goes_down_is_refused() {
+    for schema in [
+        r##"{"$ref": "#"}"##,
+        r##"{"allOf": [{"not": {"$ref": "#"}}]}"##,
+        r##"{"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"if": {"$ref": "#/$defs/a"}}}}"##,
+    ] {
+        let error = judge(schema, Limits::default(), "1").expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.source().unwrap().to_string().contains("refers to itself"), "{error:?}");
+    }
+}
+
+#[test]
+fn documents_and_schemas_may_nest_as_deep_as_the_limit_on_two_mebibytes() {
+    let deepest = || limits(|limits| limits.max_depth = Limits::DEEPEST);
+    let recursive = r##"{"oneOf": [{"allOf": [{"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "integer"}]}]}, {"type": "null"}]}"##;
+    assert_eq!(kind(judge(recursive, deepest(), &nested(127, "1"))), Ok(true));
+    assert_eq!(
+        kind(judge(
+            recursive,
+            limits(|l| {
+                l.max_depth = 127;
+                l.max_steps = 1 << 40;
+            }),
+            &nested(20, "\"x\"")
+        )),
+        Ok(false)
+    );
+    for wrap in [
+        r#"{"oneOf": [{}, false]}"#,
+        r#"{"allOf": [{}]}"#,
+        r#"{"if": true, "then": {}}"#,
+        r#"{"items": {}}"#,
+        r#"{"properties": {"a": {}}}"#,
+    ] {
+        let (before, after) = wrap.split_once("{}").unwrap();
+        let levels = 126 / (before.matches(['{', '[']).count());
+        let schema = format!("{}{{\"type\": \"integer\"}}{}", before.repeat(levels), after.repeat(levels));
+        let wanted = !wrap.contains("items") && !wrap.contains("properties");
+        assert_eq!(kind(judge(&schema, deepest(), "\"x\"")), Ok(!wanted), "{wrap}");
+    }
+}
+
+#[test]
+fn a_chain_of_references_as_long_as_a_schema_can_be_ends() {
+    let chain = |length: usize| {
+        let link = |index: usize| format!(r##""d{index}":{{"$ref":"#/$defs/d{}"}}"##, index + 1);
+        let links: Vec<String> = (0..length).map(link).collect();
+        format!(
+            r##"{{"$ref":"#/$defs/d0","$defs":{{{},"d{length}":{{"type":"integer"}}}}}}"##,
+            links.join(",")
+        )
+    };
+    assert_eq!(kind(judge(&chain(5_000), Limits::default(), "1")), Ok(true));
+    assert_eq!(kind(judge(&chain(5_000), Limits::default(), "\"x\"")), Ok(false));
+    let error = judge(&chain(100_000), Limits::default(), "1").expect_err("256 MiB of stack are not enough");
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+}
+
+#[test]
+fn a_document_too_large_or_too_deep_never_reaches_a_parser() {
+    let depth = judge("true", Limits::default(), &"[".repeat(1 << 20)).expect_err("deep");
+    assert!(matches!(depth, ValidationError::DocumentTooDeep { max_depth: 100 }), "{depth}");
+    let size =
+        judge("true", limits(|limits| limits.max_document_bytes = 10), "\"0123456789\"").expect_err("large");
+    assert!(matches!(size, ValidationError::DocumentTooLarge { bytes: 12, max_bytes: 10 }), "{size}");
+}
+
+#[test]
+fn too_many_findings_truncate_and_the_document_stays_invalid() {
+    let document = format!("[{}1]", "1,".repeat(20_000));
+    let report =
+        judge(r#"{"items": {"type": "string"}}"#, limits(|l| l.max_findings = 3), &document).unwrap();
+    assert_eq!((report.valid, report.findings.len(), report.truncated), (false, 3, true));
+    assert_eq!(report.errors, 20_001);
+    let paths: Vec<_> = report.findings.iter().map(|finding| finding.path.as_str()).collect();
+    assert_eq!(paths, ["/0", "/1", "/10"], "the first in the report's order");
+}
+
+#[test]
+fn errors_with_long_paths_are_cut_before_they_fill_the_memory() {
+    let key = "k".repeat(2 << 20);
+    let document = format!("{{\"{key}\": [{}1]}}", "1,".repeat(10_000));
+    let schema = r#"{"additionalProperties": {"items": {"type": "string"}}}"#;
+    let report = judge(schema, Limits::default(), &document).unwrap();
+    assert!(!report.valid && report.truncated, "{} errors", report.errors);
+    assert!((1..100).contains(&report.errors), "64 MiB hold 31 paths of 2 MiB, found {}", report.errors);
+    let bytes: usize = report.findings.iter().map(|finding| finding.path.len() + finding.message.len()).sum();
+    assert!(bytes < 1 << 20, "{bytes}");
+}
+
+#[test]
+fn every_kind_of_looking_takes_steps() {
+    let few = || limits(|limits| limits.max_steps = 1000);
+    let numbers = format!("[{}1]", "1,".repeat(5000));
+    let names = format!("{{{}\"z\":1}}", (0..5000).map(|i| format!("\"k{i}\":1,")).collect::<String>());
+    let text = format!("\"{}\"", "x".repeat(1 << 20));
+    let cases = [
+        (r#"{"items": {"type": "integer"}}"#, &numbers),
+        (r#"{"items": {"enum": [1, 2]}}"#, &numbers),
+        (r#"{"items": {"const": 1}}"#, &numbers),
+        (r#"{"uniqueItems": true}"#, &numbers),
+        (r#"{"contains": {"const": 2}}"#, &numbers),
+        (r#"{"propertyNames": {"maxLength": 5}}"#, &names),
+        (r#"{"patternProperties": {"^k": true}}"#, &names),
+        (r#"{"additionalProperties": {"type": "integer"}}"#, &names),
+        (r#"{"unevaluatedProperties": false}"#, &names),
+        (r#"{"pattern": "^x*$"}"#, &text),
+        (r#"{"maxLength": 1000000}"#, &text),
+        (r#"{"not": {"maxLength": 10}}"#, &text),
+    ];
+    for (schema, document) in cases {
+        assert_eq!(kind(judge(schema, few(), document)), Err(ErrorKind::Exhausted), "{schema}");
+    }
+    let rules = Contract::builder()
+        .rule(Rule::type_is("t", "/*", [JsonType::Integer]))
+        .limits(few())
+        .build()
+        .unwrap();
+    let error = rules.validate(&Document::json(numbers)).map_err(|error| error.kind());
+    assert_eq!(error.map(|report| report.valid), Err(ErrorKind::Exhausted));
+}
+
+#[test]
+fn nonsense_bytes_are_findings() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "}",
+        "[1,]",
+        "nul",
+        "\u{feff}{}",
+        "{\"a\" 1}",
+        "01",
+        "1e999",
+        "\"\\ud800\"",
+        "'x'",
+        "[1] []",
+    ] {
+        let report = judge("true", Limits::default(), text).expect(text);
+        let codes: Vec<_> = report.findings.iter().map(|finding| finding.code.as_ref()).collect();
+        assert_eq!((report.valid, codes), (false, vec!["document.syntax"]), "{text:?}");
+    }
+    let report = on_small_stack(|| {
+        Contract::json_schema("true").build()?.validate(&Document::json(&b"\"\xff\xfe\""[..]))
+    });
+    assert_eq!(report.expect("judged").findings[0].code, "document.syntax");
+}
+
+#[test]
+fn values_of_the_host_are_measured_before_they_are_judged() {
+    let deep = (0..200).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+    let contract = Contract::json_schema("true").build().unwrap();
+    let error = on_small_stack(|| contract.validate(&Document::from(deep)).map(|report| report.valid));
+    assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Exhausted));
+}
