@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
@@ -175,6 +176,13 @@ impl fmt::Display for ParseError {
 
 impl Error for ParseError {}
 
+/// What is parsed already cannot fail: so `TryInto<Name, Error: Into<ParseError>>` takes a `Name` as well as a `&str`.
+impl From<Infallible> for ParseError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<ParseError> for SeamError {
     fn from(error: ParseError) -> Self {
         Self::new(ErrorKind::Invalid, error.to_string())
@@ -203,6 +211,16 @@ mod tests {
         let error = SeamError::new(ErrorKind::Corrupt, "read pack 7").with_source("bad checksum");
         assert_eq!(error.to_string(), "read pack 7");
         assert_eq!(error.source().map(ToString::to_string), Some("bad checksum".to_owned()));
+    }
+
+    #[test]
+    fn one_bound_takes_text_and_what_is_parsed_already() {
+        fn name<N: TryInto<crate::Name, Error: Into<ParseError>>>(name: N) -> Result<crate::Name, ParseError> {
+            name.try_into().map_err(Into::into)
+        }
+        let parsed = name("app").expect("a name");
+        assert_eq!(name(parsed.clone()), Ok(parsed));
+        assert_eq!(name("App").expect_err("a capital").what(), "name");
     }
 
     #[test]

@@ -1,1 +1,85 @@
-//! Under construction.
+//! Keeps artifacts as immutable versions: published in durable group commits, found by version, channel or text, verified when read.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! use mcp_core::Name;
+//! use mcp_registry::{Bump, Draft, Expect, Registry, Select};
+//!
+//! let registry = Registry::open(folder.path()).await?;
+//! let name: Name = "billing/invoice".parse()?;
+//! let draft = Draft::new(&name, "{}").media_type("application/schema+json").actor("ci").request_id("build-812");
+//! let version = registry.publish_next(draft, Bump::Minor).await?.artifact.version;
+//! registry.set_channel(&name, "stable", &version, Expect::Absent).await?;
+//! let invoice = registry.get(&name, Select::channel("stable")).await?;
+//! assert_eq!((&invoice.bytes[..], version.to_string().as_str()), (&b"{}"[..], "0.1.0"));
+//! for hit in registry.search("invoice").await? {
+//!     println!("{} {}", hit.name, hit.version);
+//! }
+//! registry.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The map:
+//! - opening: [`Registry`], [`Builder`], [`Settings`]; one writer, and any number of readers;
+//! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`];
+//! - finding: [`Select`], [`Entry`], [`Content`], [`Search`], [`Hit`];
+//! - moving: channels with [`Expect`], yanks, and the pins of [`mcp_core::Pin`];
+//! - what happened: the change feed of [`ChangeRow`]s; [`Verification`] checks it against everything that is stored;
+//! - where bytes are kept: [`StorageBackend`], with [`MemoryStorage`] and [`LocalStorage`], in [`pack`]s.
+//!
+//! A `Registry` is also the [`Fetch`](mcp_core::Fetch) and the [`Pin`](mcp_core::Pin) that promotion asks for.
+
+mod admission;
+mod blob;
+mod builder;
+mod bump;
+mod catalog;
+mod channel;
+mod command;
+mod committer;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod draft;
+mod entry;
+mod error;
+mod feed;
+mod fetch;
+mod format;
+mod interval;
+mod lock;
+mod metadata;
+pub mod pack;
+mod packs;
+mod pin;
+mod publish;
+mod registry;
+mod replay;
+mod resolve;
+mod search;
+mod select;
+mod settings;
+mod stats;
+mod storage;
+mod verify;
+mod version_key;
+mod yank;
+
+pub use builder::Builder;
+pub use bump::Bump;
+pub use channel::Expect;
+pub use draft::Draft;
+pub use entry::{Content, Entry, Published};
+pub use error::RegistryError;
+pub use feed::{ChangeRow, RegistryChange, genesis};
+pub use metadata::Metadata;
+pub use pin::Pinned;
+pub use registry::Registry;
+pub use search::{Hit, Search};
+pub use select::Select;
+pub use settings::Settings;
+pub use stats::Stats;
+pub use storage::{Append, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError};
+pub use verify::{Fault, Verification};

@@ -1,0 +1,277 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+
+use mcp_core::{
+    Clock, EventSink, IdSource, Inspect, Name, NullSink, Principal, RandomIds, Source, SystemClock,
+};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers};
+use crate::committer::Committer;
+use crate::lock::WriterLock;
+use crate::pack::PackName;
+use crate::packs::WriterPacks;
+use crate::registry::{BUDGET_UNIT, Shared, Writer};
+use crate::search::SearchIndex;
+use crate::storage::local::{storage_error, sync_folder};
+use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format};
+
+/// What a registry is opened with: a storage, a place for the catalog, settings, and what the host lends.
+#[must_use = "a builder does nothing until it opens"]
+pub struct Builder {
+    storage: Arc<dyn StorageBackend>,
+    /// Where the catalog, its lock and its format file are; `None`: in memory.
+    folder: Option<PathBuf>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    ids: Option<Arc<dyn IdSource>>,
+    sink: Arc<dyn EventSink>,
+    inspect: Option<Arc<dyn Inspect>>,
+    actor: Option<Principal>,
+    holder: Option<String>,
+}
+
+impl Registry {
+    /// Opens the registry in `folder` for writing, and creates it where it is missing. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// By kind: `Unavailable` ([`Locked`](RegistryError::Locked)) when another writer has it; `Unsupported` when a later build wrote it;
+    /// `Corrupt`; `Denied` when the folder cannot be written.
+    pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, RegistryError> {
+        Self::local(folder).open().await
+    }
+
+    /// Opens the registry in `folder` for reading, whether or not another process writes to it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) has them; `NotFound` when there is no registry.
+    pub async fn open_read_only(folder: impl Into<PathBuf>) -> Result<Self, RegistryError> {
+        Self::local(folder).open_read_only().await
+    }
+
+    /// A registry with its catalog and its packs in `folder`.
+    pub fn local(folder: impl Into<PathBuf>) -> Builder {
+        let folder = folder.into();
+        Self::builder(Arc::new(LocalStorage::new(&folder))).catalog_in(folder)
+    }
+
+    /// A registry in memory, which vanishes with its last handle.
+    pub fn in_memory() -> Builder {
+        Self::builder(Arc::new(MemoryStorage::new()))
+    }
+
+    /// A registry with its packs in `storage`, and its catalog in memory unless a folder is given.
+    pub fn builder(storage: Arc<dyn StorageBackend>) -> Builder {
+        Builder {
+            storage,
+            folder: None,
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock::new()),
+            ids: None,
+            sink: Arc::new(NullSink),
+            inspect: None,
+            actor: None,
+            holder: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Keeps the catalog in `folder`, on a local file system.
+    pub fn catalog_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Other settings than the default ones.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Another clock than the operating system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of ids than the operating system's randomness.
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = Some(ids);
+        self
+    }
+
+    /// Who hears of what happens; nobody by default.
+    pub fn events(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Who is asked before anything is published; nobody by default.
+    pub fn inspect(mut self, inspect: Arc<dyn Inspect>) -> Self {
+        self.inspect = Some(inspect);
+        self
+    }
+
+    /// Who is written beside what is done through the opened handle, where nothing else is said; `registry` by default.
+    pub fn actor(mut self, actor: Principal) -> Self {
+        self.actor = Some(actor);
+        self
+    }
+
+    /// What a second writer is told about this one, such as `process 812 on build-1`; `process` and its number by default.
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
+        self
+    }
+
+    /// Opens for writing.
+    ///
+    /// # Errors
+    /// As [`Registry::open`] has them; `Invalid` for settings that contradict each other.
+    pub async fn open(self) -> Result<Registry, RegistryError> {
+        self.settings.check()?;
+        let ids = self.id_source()?;
+        let lock = match self.folder.clone() {
+            Some(folder) => {
+                let holder = self.holder.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
+                Some(blocking(move || prepare_folder(&folder, &holder)).await?)
+            }
+            None => None,
+        };
+        // A catalog that was restored from an earlier state must not use the names of packs again that were made since.
+        let seen = self.last_epoch().await?;
+        let place = self.place();
+        let (catalog, source_of_ids) = (place.clone(), Arc::clone(&ids));
+        let writer = blocking(move || CatalogWriter::open(catalog, &*source_of_ids, seen)).await?;
+        let CatalogIdentity { id, epoch } = writer.identity();
+        let engine = engine_name()?;
+        let stopped = Arc::new(OnceLock::new());
+        let committer = Committer {
+            writer,
+            packs: WriterPacks::new(epoch),
+            storage: Arc::clone(&self.storage),
+            runtime: Handle::current(),
+            settings: self.settings.clone(),
+            clock: Arc::clone(&self.clock),
+            sink: Arc::clone(&self.sink),
+            source: Source::new(&engine, id),
+            stopped: Arc::clone(&stopped),
+            lock,
+        };
+        let units =
+            usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
+        let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
+        let writer = Writer { commands: committer.spawn()?, budget, stopped };
+        self.finish(place, Source::new(&engine, ids.next_id()), Some(writer))
+    }
+
+    /// Opens for reading. The search index is then built in memory, at the first search.
+    ///
+    /// # Errors
+    /// As [`Registry::open_read_only`] has them.
+    pub async fn open_read_only(self) -> Result<Registry, RegistryError> {
+        self.settings.check()?;
+        let ids = self.id_source()?;
+        let Some(folder) = self.folder.clone() else {
+            return Err(RegistryError::not_found("a registry in memory", "only its own handles can read it"));
+        };
+        let readers = Readers::new(self.place(), 1);
+        blocking(move || {
+            format::check(&folder)?;
+            readers.identity()
+        })
+        .await?;
+        let opening = Source::new(&engine_name()?, ids.next_id());
+        let place = self.place();
+        self.finish(place, opening, None)
+    }
+
+    fn finish(
+        self,
+        place: CatalogPlace,
+        opening: Source,
+        writer: Option<Writer>,
+    ) -> Result<Registry, RegistryError> {
+        let index = self.folder.as_ref().filter(|_| writer.is_some()).map(|folder| folder.join("search.db"));
+        let shared = Shared {
+            storage: self.storage,
+            readers: Readers::new(place, self.settings.read_connections),
+            settings: self.settings,
+            clock: self.clock,
+            sink: self.sink,
+            inspect: self.inspect,
+            search: SearchIndex::new(index),
+            writer,
+            opening,
+            opening_seq: AtomicU64::new(1),
+            closed: AtomicBool::new(false),
+        };
+        let actor = self.actor.map_or_else(|| "registry".parse(), Ok)?;
+        Ok(Registry::new(shared, actor))
+    }
+
+    fn place(&self) -> CatalogPlace {
+        match &self.folder {
+            Some(folder) => CatalogPlace::file(folder),
+            None => CatalogPlace::Memory(MemoryPlace::new()),
+        }
+    }
+
+    fn id_source(&self) -> Result<Arc<dyn IdSource>, RegistryError> {
+        if let Some(ids) = &self.ids {
+            return Ok(Arc::clone(ids));
+        }
+        let ids = RandomIds::new()
+            .map_err(|source| RegistryError::Storage { what: "a source of ids".to_owned(), source })?;
+        Ok(Arc::new(ids))
+    }
+
+    /// The highest writer epoch among the packs that are there.
+    async fn last_epoch(&self) -> Result<u32, RegistryError> {
+        let packs = self
+            .storage
+            .list(PackName::PREFIX)
+            .await
+            .map_err(|source| RegistryError::Storage { what: "listing packs".to_owned(), source })?;
+        let names = packs.iter().filter_map(|pack| pack.key.as_str().parse::<PackName>().ok());
+        Ok(names.map(|name| name.epoch).max().unwrap_or(0))
+    }
+}
+
+fn engine_name() -> Result<Name, RegistryError> {
+    Ok("registry".parse()?)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
+) -> Result<T, RegistryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| RegistryError::Closed)?
+}
+
+/// Creates the folder, takes its lock, and checks its format: in this order, so that a kill in between leaves what opens again.
+fn prepare_folder(folder: &Path, holder: &str) -> Result<WriterLock, RegistryError> {
+    let create = || {
+        fs::create_dir_all(folder)?;
+        folder.parent().map_or(Ok(()), sync_folder)
+    };
+    create().map_err(|error| {
+        let what = format!("creating {}", folder.display());
+        RegistryError::Storage { source: storage_error(what.clone(), error), what }
+    })?;
+    let lock = WriterLock::take(folder, holder)?;
+    format::prepare(folder)?;
+    Ok(lock)
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("folder", &self.folder)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! The transactional state, in SQLite. Nothing outside this module knows its tables; another database would replace it as a whole.
+//!
+//! One thread owns the [`CatalogWriter`]; reads go through [`Readers`], which have connections of their own.
+
+mod list;
+mod query;
+mod readers;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use mcp_core::{ErrorKind, Id};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::RegistryError;
+
+pub(crate) use list::Totals;
+pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
+pub(crate) use readers::Readers;
+pub(crate) use writer::{CatalogWriter, Commit};
+
+/// Where a catalog's database is.
+#[derive(Clone, Debug)]
+pub(crate) enum CatalogPlace {
+    File(PathBuf),
+    Memory(MemoryPlace),
+}
+
+/// A database in memory that all connections of one registry share.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryPlace {
+    uri: String,
+    /// Such a database has no write-ahead log: a commit needs all readers gone. So readers and the writer take turns.
+    turns: Arc<RwLock<()>>,
+}
+
+impl MemoryPlace {
+    pub(crate) fn new() -> Self {
+        // The name is shared by the whole process.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { uri: format!("file:/mcp-registry-{count}?vfs=memdb"), turns: Arc::default() }
+    }
+}
+
+/// Which catalog it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CatalogIdentity {
+    pub(crate) id: Id,
+    pub(crate) epoch: u32,
+}
+
+impl CatalogPlace {
+    pub(crate) fn file(folder: &Path) -> Self {
+        Self::File(folder.join("catalog.db"))
+    }
+
+    fn connect(&self, read_only: bool) -> Result<Connection, RegistryError> {
+        let what = "open a connection";
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = match self {
+            Self::File(path) => {
+                flags |= if read_only {
+                    OpenFlags::SQLITE_OPEN_READ_ONLY
+                } else {
+                    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+                };
+                // A path that begins with `file:` must not be taken for a URI.
+                flags.remove(OpenFlags::SQLITE_OPEN_URI);
+                Connection::open_with_flags(path, flags)
+            }
+            Self::Memory(place) => {
+                flags |= OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+                Connection::open_with_flags(&place.uri, flags)
+            }
+        }
+        .map_err(|error| failed(what, error))?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failed(what, error))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}
+
+/// What the database's error asks of the caller.
+pub(crate) fn failed(what: &'static str, error: rusqlite::Error) -> RegistryError {
+    use rusqlite::ErrorCode;
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
+        Some(ErrorCode::DiskFull) => ErrorKind::Exhausted,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => ErrorKind::Denied,
+        Some(ErrorCode::ConstraintViolation | ErrorCode::ApiMisuse | ErrorCode::TypeMismatch) => {
+            ErrorKind::Internal
+        }
+        Some(_) => ErrorKind::Unavailable,
+        // Not from SQLite itself: a column of another type than its table declares.
+        None => ErrorKind::Corrupt,
+    };
+    RegistryError::Catalog { what, kind, source: Box::new(error) }
+}
+
+/// A count or position that the database keeps as a signed number.
+fn signed(number: u64) -> Result<i64, RegistryError> {
+    i64::try_from(number).map_err(|_| RegistryError::TooLarge {
+        what: "keep a number in the catalog".to_owned(),
+        size: number,
+        limit: i64::MAX as u64,
+        setting: "the database",
+    })
+}
+
+fn unsigned(number: i64) -> Result<u64, RegistryError> {
+    u64::try_from(number).map_err(|_| RegistryError::Corrupt {
+        what: "a number of the catalog".to_owned(),
+        place: "catalog.db".to_owned(),
+        reason: format!("{number} is negative"),
+    })
+}

@@ -1,0 +1,114 @@
+use bytes::Bytes;
+use mcp_core::{Name, ParseError, Principal, RequestId};
+use serde_json::Value;
+
+use crate::RegistryError;
+use crate::metadata::{MAX_DEPTH, Metadata, check_media_type, is_shallow};
+
+/// What is to be published: bytes and what is said about them; the version is given when it is published.
+///
+/// What is wrong with a part comes back from the publish.
+#[derive(Debug)]
+#[must_use = "a draft does nothing until it is published"]
+pub struct Draft {
+    pub(crate) name: Name,
+    pub(crate) bytes: Bytes,
+    pub(crate) media_type: String,
+    pub(crate) actor: Option<Principal>,
+    pub(crate) request_id: Option<RequestId>,
+    pub(crate) metadata: Metadata,
+    problem: Option<RegistryError>,
+}
+
+impl Draft {
+    /// Of the media type `application/octet-stream`, without metadata, by the actor of the handle that publishes it.
+    pub fn new(name: &Name, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.clone(),
+            bytes: bytes.into(),
+            media_type: "application/octet-stream".to_owned(),
+            actor: None,
+            request_id: None,
+            metadata: Metadata::default(),
+            problem: None,
+        }
+    }
+
+    /// What kind of bytes these are, such as `application/schema+json`.
+    pub fn media_type(mut self, media_type: impl Into<String>) -> Self {
+        self.media_type = media_type.into();
+        let checked = check_media_type(&self.media_type);
+        self.note(checked)
+    }
+
+    /// Who publishes.
+    pub fn actor<P: TryInto<Principal, Error: Into<ParseError>>>(mut self, actor: P) -> Self {
+        match actor.try_into() {
+            Ok(actor) => self.actor = Some(actor),
+            Err(error) => return self.note(Err(error.into().into())),
+        }
+        self
+    }
+
+    /// Makes a repetition answer what the first publish with this id did. A second, different publish needs another id.
+    pub fn request_id<R: TryInto<RequestId, Error: Into<ParseError>>>(mut self, id: R) -> Self {
+        match id.try_into() {
+            Ok(id) => self.request_id = Some(id),
+            Err(error) => return self.note(Err(error.into().into())),
+        }
+        self
+    }
+
+    /// What it is, for people.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.metadata.description = text.into();
+        self
+    }
+
+    /// Who wrote it, in this order.
+    pub fn authors<A: Into<String>>(mut self, authors: impl IntoIterator<Item = A>) -> Self {
+        self.metadata.authors = authors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Under which terms, such as `MIT OR Apache-2.0`.
+    pub fn license(mut self, license: impl Into<String>) -> Self {
+        self.metadata.license = license.into();
+        self
+    }
+
+    /// One more word to find it by.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.metadata.tags.insert(tag.into());
+        self
+    }
+
+    /// One more label; the same key again replaces it.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Anything else, as JSON nested at most 64 deep.
+    pub fn extra(mut self, mut json: Value) -> Self {
+        if !is_shallow(&json) {
+            return self.note(Err(RegistryError::Invalid {
+                what: "publish with this extra metadata".to_owned(),
+                reason: format!("it is nested more than {MAX_DEPTH} deep"),
+            }));
+        }
+        json.sort_all_objects();
+        self.metadata.extra = json;
+        self
+    }
+
+    fn note(mut self, outcome: Result<(), RegistryError>) -> Self {
+        // The first problem is the one to mend first.
+        self.problem = self.problem.or(outcome.err());
+        self
+    }
+
+    pub(crate) fn check(&mut self) -> Result<(), RegistryError> {
+        self.problem.take().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,233 @@
+use std::error::Error;
+
+use mcp_core::{ArtifactRef, Digest, ErrorKind, Finding, Name, ParseError, RequestId, SeamError, Version};
+
+/// Why the registry did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Text that is not a name, version, channel or the like.
+    #[error(transparent)]
+    Malformed {
+        /// What was read, and why it was refused.
+        source: ParseError,
+    },
+    /// A request that makes no sense as it is.
+    #[error("{what}: {reason}")]
+    Invalid {
+        /// What was attempted.
+        what: String,
+        /// Why it cannot be done.
+        reason: String,
+    },
+    /// Nothing is there under what was asked for.
+    #[error("find {what}: {reason}")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+        /// What there is instead.
+        reason: String,
+    },
+    /// The version exists with other content: a published version never changes.
+    #[error("publish {artifact} with {offered}: {reason}; it has {existing}, publish another version")]
+    VersionTaken {
+        /// The version as it exists, build metadata included.
+        artifact: ArtifactRef,
+        /// The digest that is there.
+        existing: Digest,
+        /// The digest that was offered.
+        offered: Digest,
+        /// What differs.
+        reason: &'static str,
+    },
+    /// The channel does not point where the caller expected.
+    #[error("move channel {channel} of {name}, expected at {expected}: it is at {}", shown(.current))]
+    ChannelElsewhere {
+        /// Of which name.
+        name: Name,
+        /// Which channel.
+        channel: Name,
+        /// What the caller expected.
+        expected: String,
+        /// Where it points; `None` when there is no such channel.
+        current: Option<Version>,
+    },
+    /// The version is yanked, and what was asked for needs one that is not.
+    #[error("{what}: {artifact} is yanked")]
+    Yanked {
+        /// What was attempted.
+        what: &'static str,
+        /// Which version.
+        artifact: ArtifactRef,
+    },
+    /// The version exists with another digest than the caller names.
+    #[error("pin {artifact} with {expected}: it has {found}")]
+    OtherDigest {
+        /// Which version.
+        artifact: ArtifactRef,
+        /// The digest that the caller named.
+        expected: Digest,
+        /// The digest that was published.
+        found: Digest,
+    },
+    /// The request id belongs to another command.
+    #[error(
+        "use request id {request_id}: it published {artifact}, which is something else; choose a new one"
+    )]
+    RequestReused {
+        /// Which id.
+        request_id: RequestId,
+        /// What it published.
+        artifact: ArtifactRef,
+    },
+    /// Admission refused the artifact; nothing was stored.
+    #[error("publish {name}: refused with {} findings, the first being: {}", .findings.len(), first(.findings))]
+    Refused {
+        /// What it would have been called.
+        name: Name,
+        /// What was seen.
+        findings: Vec<Finding>,
+        /// Whether there was more than `findings` holds.
+        truncated: bool,
+    },
+    /// Admission could not be asked; nothing was stored.
+    #[error("inspect {name} before it is published")]
+    Inspection {
+        /// What it would have been called.
+        name: Name,
+        /// Why there is no verdict.
+        source: SeamError,
+    },
+    /// More than a limit allows.
+    #[error("{what}: {size} is more than {limit}, the limit of {setting}")]
+    TooLarge {
+        /// What was attempted.
+        what: String,
+        /// How much there is.
+        size: u64,
+        /// How much is allowed.
+        limit: u64,
+        /// Which setting or argument allows it.
+        setting: &'static str,
+    },
+    /// Another process, or another handle of this one, writes to the folder.
+    #[error("open {place} for writing: it is locked by {holder}; wait for it, or open read-only")]
+    Locked {
+        /// The lock file.
+        place: String,
+        /// What its holder says of itself.
+        holder: String,
+    },
+    /// The writer stopped after a failure, and nothing is written until the registry is opened again. When a call ends in this, its
+    /// outcome is unknown.
+    #[error("write to the registry: its writer stopped because {reason}; open it again")]
+    WriterStopped {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The registry was closed, or its runtime ended.
+    #[error("use the registry: it is closed; open it again")]
+    Closed,
+    /// The handle reads only.
+    #[error("{what}: the registry was opened read-only")]
+    ReadOnly {
+        /// What was attempted.
+        what: &'static str,
+    },
+    /// The folder was written by a later build.
+    #[error("open a registry of format {found}: this build knows up to {known}; use a newer one")]
+    NewerFormat {
+        /// The format that was found.
+        found: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
+    /// Stored data is not what was written.
+    #[error("read {what} at {place}: {reason}; verify the registry, then restore")]
+    Corrupt {
+        /// Which artifact, or which part of the catalog.
+        what: String,
+        /// The pack and offset, or the file.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The storage failed.
+    #[error("use the storage for {what}")]
+    Storage {
+        /// What was attempted.
+        what: String,
+        /// What the backend says.
+        source: SeamError,
+    },
+    /// The catalog's database failed.
+    #[error("{what} in the catalog")]
+    Catalog {
+        /// What was attempted.
+        what: &'static str,
+        /// What the caller should do.
+        kind: ErrorKind,
+        /// What the database says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl RegistryError {
+    /// What the caller should do.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Malformed { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::VersionTaken { .. }
+            | Self::ChannelElsewhere { .. }
+            | Self::Yanked { .. }
+            | Self::OtherDigest { .. }
+            | Self::RequestReused { .. } => ErrorKind::Conflict,
+            Self::Refused { .. } => ErrorKind::Denied,
+            Self::TooLarge { .. } => ErrorKind::Exhausted,
+            Self::Locked { .. } | Self::WriterStopped { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::ReadOnly { .. } | Self::NewerFormat { .. } => ErrorKind::Unsupported,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Inspection { source, .. } | Self::Storage { source, .. } => source.kind(),
+            Self::Catalog { kind, .. } => *kind,
+        }
+    }
+
+    pub(crate) fn not_found(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn corrupt_row(seq: i64, reason: impl Into<String>) -> Self {
+        Self::Corrupt {
+            what: "a row of the catalog".to_owned(),
+            place: format!("row {seq}"),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<ParseError> for RegistryError {
+    fn from(source: ParseError) -> Self {
+        Self::Malformed { source }
+    }
+}
+
+impl From<RegistryError> for SeamError {
+    fn from(error: RegistryError) -> Self {
+        let kind = error.kind();
+        match error.source() {
+            // Its text says it all.
+            None => Self::new(kind, error.to_string()),
+            Some(_) => Self::new(kind, error.to_string()).with_source(error),
+        }
+    }
+}
+
+fn shown(current: &Option<Version>) -> String {
+    current.as_ref().map_or_else(|| "no version".to_owned(), ToString::to_string)
+}
+
+fn first(findings: &[Finding]) -> String {
+    findings.first().map_or_else(|| "(none)".to_owned(), ToString::to_string)
+}

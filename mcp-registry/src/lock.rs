@@ -1,0 +1,69 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek as _, Write as _};
+use std::path::Path;
+
+use crate::RegistryError;
+use crate::storage::local::storage_error;
+
+/// The operating system's lock on a registry's `LOCK` file; given up when this is dropped, or when its process ends in whatever way.
+///
+/// The text in the file only says who holds it; what counts is the lock.
+#[derive(Debug)]
+pub(crate) struct WriterLock(
+    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] File,
+);
+
+impl WriterLock {
+    /// Takes the lock, or says who has it.
+    pub(crate) fn take(folder: &Path, holder: &str) -> Result<Self, RegistryError> {
+        let path = folder.join("LOCK");
+        let fail = |error| RegistryError::Storage {
+            what: "the writer's lock".to_owned(),
+            source: storage_error(format!("lock {}", path.display()), error),
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // It may be being written right now.
+                let read = Read::by_ref(&mut file).take(300).read_to_string(&mut text);
+                let named = read.is_ok() && !text.trim().is_empty();
+                let holder = if named { text.trim().to_owned() } else { "another writer".to_owned() };
+                return Err(RegistryError::Locked { place: path.display().to_string(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
+        }
+        let mut write = || {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{holder}")
+        };
+        write().map_err(fail)?;
+        Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_writer_learns_who_holds_the_lock_until_it_is_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = WriterLock::take(folder.path(), "process 7 on build-1").expect("the lock");
+        match WriterLock::take(folder.path(), "process 8") {
+            Err(RegistryError::Locked { holder, .. }) => assert_eq!(holder, "process 7 on build-1"),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        drop(WriterLock::take(folder.path(), "process 8").expect("the lock again"));
+        assert_eq!(std::fs::read_to_string(folder.path().join("LOCK")).expect("text"), "process 8\n");
+    }
+}

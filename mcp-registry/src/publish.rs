@@ -1,0 +1,306 @@
+use mcp_core::{ArtifactPublished, ArtifactRef, Digest, Name, Principal, RegistryEvent, RequestId, Version};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::blob::Blob;
+use crate::bump::{Head, numbered};
+use crate::catalog::{Class, Commit, VersionHit};
+use crate::command::{Command, CommitContext};
+use crate::entry::Published;
+use crate::feed::{Row, RowContent, RowKind};
+use crate::interval::KeyRange;
+use crate::version_key::VersionKey;
+use crate::{Bump, Draft, Registry, RegistryError, admission};
+
+/// From this size on, hashing and compressing leave the caller's thread.
+const HEAVY_BYTES: usize = 64 << 10;
+
+/// Which version a publish wants.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Exact(Version),
+    Next(Bump),
+}
+
+/// A publish, made ready on the caller's side: what is left is to decide and to write.
+#[derive(Debug)]
+pub(crate) struct PublishCommand {
+    name: Name,
+    target: Target,
+    blob: Blob,
+    media_type: String,
+    body: String,
+    actor: Principal,
+    request_id: Option<RequestId>,
+    /// Its part of the bytes in flight, given back when the command is dropped.
+    _reserved: OwnedSemaphorePermit,
+}
+
+impl Registry {
+    /// Publishes `draft` under `version`, durably when it returns.
+    ///
+    /// The same content under the same version again succeeds with [`created`](Published::created) being `false`.
+    ///
+    /// # Errors
+    /// By kind: `Invalid` for a draft that is not well-formed; `Conflict` ([`VersionTaken`](RegistryError::VersionTaken)) when the
+    /// version, build metadata aside, exists with other content; `Denied` ([`Refused`](RegistryError::Refused)) when admission refuses
+    /// it; `Exhausted` when it is larger than a setting allows; `Unavailable` when the outcome may be unknown: a repetition with the same
+    /// request id then gives the first one's answer.
+    ///
+    /// # Cancel safety
+    /// A dropped call has published the whole draft or nothing, now or a moment later.
+    pub async fn publish(&self, draft: Draft, version: &Version) -> Result<Published, RegistryError> {
+        let answer = self.submit(draft, Target::Exact(version.clone())).await?;
+        self.answer(answer).await
+    }
+
+    /// Publishes `draft` under the version that `bump` gives, chosen within the commit: of many at once, each gets its own, without gaps.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish) has them, but for a taken version; `Invalid` for an id that cannot stand in a pre-release.
+    ///
+    /// # Cancel safety
+    /// As that of [`publish`](Self::publish); only a request id tells whether a dropped call has happened.
+    pub async fn publish_next(&self, draft: Draft, bump: Bump) -> Result<Published, RegistryError> {
+        let answer = self.submit(draft, Target::Next(bump)).await?;
+        self.answer(answer).await
+    }
+
+    /// Publishes many drafts, which share commits; each has its own outcome, in the order of the drafts.
+    ///
+    /// # Cancel safety
+    /// A dropped call has published some of them, each whole.
+    pub async fn publish_many(
+        &self,
+        drafts: impl IntoIterator<Item = (Draft, Version)> + Send,
+    ) -> Vec<Result<Published, RegistryError>> {
+        let mut answers = Vec::new();
+        for (draft, version) in drafts.into_iter().collect::<Vec<_>>() {
+            answers.push(self.submit(draft, Target::Exact(version)).await);
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            outcomes.push(match answer {
+                Ok(answer) => self.answer(answer).await,
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    /// Makes a publish ready, and hands it to the committer.
+    async fn submit(
+        &self,
+        mut draft: Draft,
+        target: Target,
+    ) -> Result<oneshot::Receiver<Result<Published, RegistryError>>, RegistryError> {
+        draft.check()?;
+        let settings = self.settings();
+        let size = draft.bytes.len() as u64;
+        if size > settings.max_artifact_bytes {
+            return Err(RegistryError::TooLarge {
+                what: format!("publish {}", draft.name),
+                size,
+                limit: settings.max_artifact_bytes,
+                setting: "max_artifact_bytes",
+            });
+        }
+        if let Target::Next(Bump::Pre(id)) = &target {
+            numbered((0, 0, 0), id, 1)?;
+        }
+        let body = draft.metadata.encode(settings.max_metadata_bytes)?;
+        let actor = draft.actor.take().unwrap_or_else(|| self.actor().clone());
+        let digest = admission::admit(self, &draft, &target, &actor).await?;
+        let reserved = self.reserve(size.saturating_add(body.len() as u64)).await?;
+        let bytes = draft.bytes;
+        let (level, from) = (settings.compression_level, settings.compress_from_bytes);
+        let make = move || {
+            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
+            Blob::new(&bytes, digest, level, from)
+        };
+        let blob = if size >= HEAVY_BYTES as u64 {
+            tokio::task::spawn_blocking(make).await.map_err(|_| RegistryError::Closed)?
+        } else {
+            make()
+        };
+        let command = PublishCommand {
+            name: draft.name,
+            target,
+            blob,
+            media_type: draft.media_type,
+            body,
+            actor,
+            request_id: draft.request_id,
+            _reserved: reserved,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Publish(Box::new(command), reply)).await?;
+        Ok(answer)
+    }
+}
+
+impl PublishCommand {
+    pub(crate) fn bytes(&self) -> usize {
+        self.blob.record.len()
+    }
+
+    /// Decides what becomes of it, within a commit, and adds what it needs to the commit and to the pack.
+    pub(crate) fn apply(
+        &self,
+        commit: &mut Commit<'_>,
+        context: &mut CommitContext<'_>,
+    ) -> Result<Published, RegistryError> {
+        if let Some(first) = self.answered_before(commit)? {
+            return Ok(first);
+        }
+        let version = match &self.target {
+            Target::Exact(version) => {
+                if let Some(hit) = commit.now().version(&self.name, version)? {
+                    return self.compare(commit, hit, version);
+                }
+                version.clone()
+            }
+            Target::Next(bump) => next_version(commit, &self.name, bump)?,
+        };
+        let known = commit.now().location(&self.blob.digest)?;
+        let location = match known {
+            Some(location) => location,
+            None => context.packs.add(self.blob.digest, &self.blob.record)?,
+        };
+        let row = Row {
+            seq: commit.next_seq(),
+            kind: RowKind::Published,
+            at: context.at,
+            actor: self.actor.clone(),
+            request_id: self.request_id.clone(),
+            name: Some(self.name.clone()),
+            version: Some(version.clone()),
+            content: Some(RowContent {
+                digest: self.blob.digest,
+                sha256: self.blob.sha256,
+                size: self.blob.size,
+                media_type: self.media_type.clone(),
+            }),
+            body: self.body.clone(),
+        };
+        commit.publish(&row, location, known.is_none())?;
+        let artifact = ArtifactRef::new(self.name.clone(), version);
+        let event = ArtifactPublished::new(
+            artifact.clone(),
+            self.blob.digest,
+            self.blob.size,
+            known.is_some(),
+            self.actor.clone(),
+        );
+        context.tell(&artifact, row.seq, RegistryEvent::Published(event));
+        Ok(Published {
+            artifact,
+            digest: self.blob.digest,
+            seq: row.seq,
+            created: true,
+            deduplicated: known.is_some(),
+        })
+    }
+
+    /// The answer to the first command with this request id.
+    fn answered_before(&self, commit: &Commit<'_>) -> Result<Option<Published>, RegistryError> {
+        let Some(request_id) = &self.request_id else { return Ok(None) };
+        let Some(row) = commit.now().request(request_id)? else { return Ok(None) };
+        let first = published(&row)?;
+        let same_version = match &self.target {
+            Target::Exact(version) => *version == first.artifact.version,
+            Target::Next(_) => true,
+        };
+        if same_version && first.artifact.name == self.name && self.difference(&row).is_none() {
+            return Ok(Some(first));
+        }
+        Err(RegistryError::RequestReused { request_id: request_id.clone(), artifact: first.artifact })
+    }
+
+    /// The version exists: it is the same, or a conflict.
+    fn compare(
+        &self,
+        commit: &Commit<'_>,
+        hit: VersionHit,
+        version: &Version,
+    ) -> Result<Published, RegistryError> {
+        let row = commit.now().row(hit.seq)?.row;
+        let found = published(&row)?;
+        let reason = if found.artifact.version != *version {
+            "versions that differ in build metadata only are the same version"
+        } else if let Some(reason) = self.difference(&row) {
+            reason
+        } else {
+            return Ok(found);
+        };
+        Err(RegistryError::VersionTaken {
+            artifact: found.artifact,
+            existing: found.digest,
+            offered: self.blob.digest,
+            reason,
+        })
+    }
+
+    fn difference(&self, row: &Row) -> Option<&'static str> {
+        match &row.content {
+            Some(content) if content.digest == self.blob.digest => {
+                if content.media_type != self.media_type {
+                    Some("the media type is another")
+                } else if row.body != self.body {
+                    Some("the metadata is other")
+                } else {
+                    None
+                }
+            }
+            _ => Some("the bytes are others"),
+        }
+    }
+}
+
+/// What a publish's row says to whoever repeats it.
+fn published(row: &Row) -> Result<Published, RegistryError> {
+    match (row.kind, &row.name, &row.version, &row.content) {
+        (RowKind::Published, Some(name), Some(version), Some(content)) => Ok(Published {
+            artifact: ArtifactRef::new(name.clone(), version.clone()),
+            digest: content.digest,
+            seq: row.seq,
+            created: false,
+            deduplicated: false,
+        }),
+        _ => {
+            let seq = i64::try_from(row.seq).unwrap_or(i64::MAX);
+            Err(RegistryError::corrupt_row(seq, "it is not the publish that the index says it is"))
+        }
+    }
+}
+
+/// The version that `bump` gives with everything committed and in this commit.
+fn next_version(commit: &Commit<'_>, name: &Name, bump: &Bump) -> Result<Version, RegistryError> {
+    let highest = |class| -> Result<Option<Version>, RegistryError> {
+        let hit = commit.now().highest(name, class, None)?;
+        hit.map(|hit| Ok(published(&commit.now().row(hit.seq)?.row)?.artifact.version)).transpose()
+    };
+    let head = Head { release: highest(Class::Release)?, pre_release: highest(Class::PreRelease)? };
+    let Bump::Pre(id) = bump else {
+        let mut version = bump.first(&head)?;
+        while commit.now().version(name, &version)?.is_some() {
+            version = bump.next(&version)?;
+        }
+        return Ok(version);
+    };
+    let target = bump.pre_release_target(&head)?;
+    let (from, to) = VersionKey::numbered(target, id);
+    let range = KeyRange { from, to: Some(to) };
+    let mut last = 0_u64;
+    for class in [Class::PreRelease, Class::YankedPreRelease] {
+        if let Some(hit) = commit.now().highest(name, class, Some(&range))? {
+            let taken = published(&commit.now().row(hit.seq)?.row)?.artifact.version;
+            let number = taken.pre_release().get(id.len().saturating_add(1)..).unwrap_or_default();
+            let number = number.split('.').next().unwrap_or_default();
+            last = last.max(number.parse().map_err(|_| RegistryError::Invalid {
+                what: format!("count up version {taken}"),
+                reason: "its number is too great".to_owned(),
+            })?);
+        }
+    }
+    numbered(target, id, last.saturating_add(1))
+}

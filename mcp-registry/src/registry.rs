@@ -1,0 +1,167 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mcp_core::{Clock, Event, EventSink, Inspect, Principal, RegistryEvent, Source};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::catalog::Readers;
+use crate::command::Command;
+use crate::committer::Stopped;
+use crate::search::SearchIndex;
+use crate::storage::StorageBackend;
+use crate::{RegistryError, Settings};
+
+/// A handle of a registry: cheap to clone, and all clones share one committer.
+///
+/// Its futures run on the Tokio runtime that opened it. [`close`](Self::close) it at the end; when the last handle is dropped instead,
+/// the committer finishes on its own, some time later.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+    actor: Principal,
+}
+
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn StorageBackend>,
+    pub(crate) readers: Readers,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sink: Arc<dyn EventSink>,
+    pub(crate) inspect: Option<Arc<dyn Inspect>>,
+    pub(crate) search: SearchIndex,
+    /// `None` for a handle that reads only.
+    pub(crate) writer: Option<Writer>,
+    /// For events without a position in the change feed: of this opening.
+    pub(crate) opening: Source,
+    pub(crate) opening_seq: AtomicU64,
+    pub(crate) closed: AtomicBool,
+}
+
+/// The way to the committer.
+pub(crate) struct Writer {
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// Bytes in flight, in units of [`BUDGET_UNIT`].
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) stopped: Stopped,
+}
+
+/// The grain of the bytes in flight.
+pub(crate) const BUDGET_UNIT: u64 = 1 << 10;
+
+impl Registry {
+    pub(crate) fn new(shared: Shared, actor: Principal) -> Self {
+        Self { shared: Arc::new(shared), actor }
+    }
+
+    /// The same registry, with `actor` written beside everything that this handle does.
+    #[must_use]
+    pub fn acting_as(&self, actor: Principal) -> Self {
+        Self { shared: Arc::clone(&self.shared), actor }
+    }
+
+    /// Finishes what was begun, seals the active pack, and gives the folder back. Every other handle fails from now on with
+    /// [`Closed`](RegistryError::Closed). Closing again is no error.
+    ///
+    /// # Errors
+    /// `Unavailable` when the writer had stopped, or when the last writes fail. The folder is given back all the same, and nothing that
+    /// was acknowledged is lost.
+    ///
+    /// # Cancel safety
+    /// A dropped call closes the registry all the same.
+    pub async fn close(&self) -> Result<(), RegistryError> {
+        if self.shared.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.shared.readers.close();
+        let Some(writer) = &self.shared.writer else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        writer.commands.send(Command::Close(reply)).await.map_err(|_| RegistryError::Closed)?;
+        self.answer(answer).await
+    }
+
+    pub(crate) fn actor(&self) -> &Principal {
+        &self.actor
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    pub(crate) fn inspect(&self) -> Option<&dyn Inspect> {
+        self.shared.inspect.as_deref()
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.shared.readers
+    }
+
+    pub(crate) fn search_index(&self) -> &SearchIndex {
+        &self.shared.search
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn StorageBackend> {
+        &self.shared.storage
+    }
+
+    /// Tells of something that has no position in the change feed.
+    pub(crate) fn tell_apart_from_feed(&self, subject: &str, event: RegistryEvent) {
+        let seq = self.shared.opening_seq.fetch_add(1, Ordering::Relaxed);
+        let event = Event::new(self.clock().now(), self.shared.opening.clone(), subject, seq, event);
+        self.shared.sink.emit(&event);
+    }
+
+    fn writer(&self) -> Result<&Writer, RegistryError> {
+        let writer = self.shared.writer.as_ref().ok_or(RegistryError::ReadOnly { what: "write" })?;
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(RegistryError::Closed);
+        }
+        match writer.stopped.get() {
+            Some(reason) => Err(RegistryError::WriterStopped { reason: reason.clone() }),
+            None => Ok(writer),
+        }
+    }
+
+    /// Waits until so many bytes may be in flight.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, RegistryError> {
+        let budget = Arc::clone(&self.writer()?.budget);
+        // The settings see to it that the largest artifact fits.
+        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT).max(1)).unwrap_or(u32::MAX);
+        budget.acquire_many_owned(units).await.map_err(|_| RegistryError::Closed)
+    }
+
+    pub(crate) async fn send(&self, command: Command) -> Result<(), RegistryError> {
+        self.writer()?.commands.send(command).await.map_err(|_| RegistryError::Closed)
+    }
+
+    /// Sends a command, and waits for its outcome.
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, RegistryError>>) -> Command,
+    ) -> Result<T, RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        self.answer(answer).await
+    }
+
+    pub(crate) async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        answer.await.unwrap_or_else(|_| {
+            Err(RegistryError::WriterStopped {
+                reason: "its thread or runtime ended before it answered".to_owned(),
+            })
+        })
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("actor", &self.actor).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcp_core::{ArtifactRef, Digest, Holder, Name, Timestamp};
+
+use crate::catalog::{Snapshot, StoredRow, Totals};
+use crate::entry::Location;
+use crate::feed::{ChannelBody, PinBody, ReleaseBody, Row, RowKind, genesis};
+use crate::pack::PackName;
+use crate::version_key::VersionKey;
+use crate::{RegistryError, Verification};
+
+/// How many rows are read at a time.
+const STEP_ROWS: usize = 4096;
+
+/// The state that the change feed gives when it is replayed from its first row, to be compared with the indexes.
+#[derive(Default)]
+pub(crate) struct Replay {
+    pub(crate) blobs: Vec<StoredBlob>,
+    pub(crate) sealed: Vec<(PackName, u64)>,
+    places: BTreeSet<Location>,
+    names: BTreeSet<Name>,
+    /// The row of each yank that stands, or `None` where one was taken back.
+    yanks: BTreeMap<(Name, VersionKey), Option<u64>>,
+    channels: BTreeMap<(Name, Name), u64>,
+    pins: BTreeMap<(Holder, u64), Option<Timestamp>>,
+    requests: u64,
+    totals: Totals,
+}
+
+/// What the catalog says of a blob: the first row that refers to it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredBlob {
+    pub(crate) location: Location,
+    pub(crate) digest: Digest,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) size: u64,
+    pub(crate) subject: String,
+}
+
+impl Replay {
+    /// Checks the catalog against itself: pages, chain, and that the feed gives what the indexes say.
+    pub(crate) fn check(now: &Snapshot<'_>) -> Result<(Verification, Self), RegistryError> {
+        let mut found = Verification::default();
+        for fault in now.integrity()? {
+            found.fault("catalog.db", "", fault);
+        }
+        let mut replay = Self { sealed: now.sealed_packs()?, ..Self::default() };
+        let mut last = 0;
+        let mut chain = Some(genesis(now.identity()?.id));
+        loop {
+            let rows = now.rows(last, STEP_ROWS)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let next = last.saturating_add(1);
+                match row {
+                    Ok(stored) => {
+                        let seq = stored.row.seq;
+                        if seq != next {
+                            found.fault(
+                                format!("row {next}"),
+                                "",
+                                format!("rows are missing up to row {seq}"),
+                            );
+                        } else if chain.is_some_and(|chain| stored.row.chain(&chain) != stored.chain) {
+                            found.fault(format!("row {seq}"), subject(&stored.row), "the chain is broken");
+                        }
+                        // From here on what is stored counts: so one damaged row is one fault.
+                        chain = Some(stored.chain);
+                        last = seq;
+                        found.rows = found.rows.saturating_add(1);
+                        if let Err(error) = replay.apply(now, stored, &mut found) {
+                            found.fault(format!("row {seq}"), "", error.to_string());
+                        }
+                    }
+                    Err(error) => {
+                        found.fault(format!("row {next}"), "", error.to_string());
+                        chain = None;
+                        last = next;
+                    }
+                }
+            }
+        }
+        replay.compare(now, &mut found)?;
+        Ok((found, replay))
+    }
+
+    fn apply(
+        &mut self,
+        now: &Snapshot<'_>,
+        stored: StoredRow,
+        found: &mut Verification,
+    ) -> Result<(), RegistryError> {
+        let StoredRow { row, location, .. } = stored;
+        let place = format!("row {}", row.seq);
+        match (row.kind, &row.name, &row.version) {
+            (RowKind::Published, Some(name), Some(version)) => {
+                let (Some(content), Some(location)) = (&row.content, location) else {
+                    found.fault(place, subject(&row), "a publish lacks its content");
+                    return Ok(());
+                };
+                if now.version(name, version)?.is_none_or(|hit| hit.seq != row.seq) {
+                    found.fault(&place, subject(&row), "the index of versions does not lead here");
+                }
+                if !now.has_digest(&content.digest, name, row.seq)? {
+                    found.fault(&place, subject(&row), "the index of digests does not lead here");
+                }
+                if let Some(id) = &row.request_id {
+                    self.requests = self.requests.saturating_add(1);
+                    if now.request(id)?.is_none_or(|first| first.seq != row.seq) {
+                        found.fault(&place, subject(&row), "the index of requests does not lead here");
+                    }
+                }
+                self.names.insert(name.clone());
+                self.totals.versions = self.totals.versions.saturating_add(1);
+                self.totals.logical_bytes = self.totals.logical_bytes.saturating_add(content.size);
+                if self.places.insert(location) {
+                    self.totals.blobs = self.totals.blobs.saturating_add(1);
+                    self.totals.stored_bytes = self.totals.stored_bytes.saturating_add(location.record_bytes);
+                    self.blobs.push(StoredBlob {
+                        location,
+                        digest: content.digest,
+                        sha256: content.sha256,
+                        size: content.size,
+                        subject: subject(&row),
+                    });
+                }
+            }
+            (RowKind::Yanked | RowKind::Unyanked, Some(name), Some(version)) => {
+                let yank = (row.kind == RowKind::Yanked).then_some(row.seq);
+                self.yanks.insert((name.clone(), VersionKey::of(version)), yank);
+                let live = now.version(name, version)?;
+                if live.is_none() {
+                    found.fault(place, subject(&row), "it names a version that was never published");
+                }
+            }
+            (RowKind::ChannelMoved, Some(name), Some(_)) => {
+                let body: ChannelBody = row.read_body()?;
+                self.channels.insert((name.clone(), body.channel), row.seq);
+            }
+            (RowKind::Pinned, ..) => {
+                let body: PinBody = row.read_body()?;
+                for artifact in body.artifacts {
+                    let reference = artifact.reference;
+                    match now.version(&reference.name, &reference.version)? {
+                        Some(hit) => {
+                            self.pins.insert((body.holder.clone(), hit.seq), body.expires);
+                        }
+                        None => found.fault(
+                            &place,
+                            reference.to_string(),
+                            "it names a version that was never published",
+                        ),
+                    }
+                }
+            }
+            (RowKind::Released, ..) => {
+                let body: ReleaseBody = row.read_body()?;
+                self.pins.retain(|(holder, _), _| *holder != body.holder);
+            }
+            _ => found.fault(place, "", "a part that its kind needs is missing"),
+        }
+        Ok(())
+    }
+
+    /// The indexes hold what was replayed, and nothing else.
+    fn compare(&mut self, now: &Snapshot<'_>, found: &mut Verification) -> Result<(), RegistryError> {
+        self.totals.names = self.names.len() as u64;
+        if now.totals()? != self.totals {
+            found.fault("index total", "", "the totals are not those of the rows");
+        }
+        let yanked: BTreeSet<u64> = self.yanks.values().flatten().copied().collect();
+        if now.yanks()? != yanked {
+            found.fault("index version", "", "other versions are yanked than the rows say");
+        }
+        for ((name, channel), seq) in &self.channels {
+            if now.channel(name, channel)?.is_none_or(|row| row.seq != *seq) {
+                found.fault(
+                    "index channel",
+                    format!("{name}:{channel}"),
+                    "it does not point where the rows say",
+                );
+            }
+        }
+        for ((holder, publish), expires) in &self.pins {
+            if now.pin(holder, *publish)? != Some(*expires) {
+                found.fault(
+                    "index pin",
+                    holder.as_str(),
+                    format!("the pin of row {publish} is not as the rows say"),
+                );
+            }
+        }
+        let counts = [
+            ("version", self.totals.versions),
+            ("digest", self.totals.versions),
+            ("request", self.requests),
+            ("channel", self.channels.len() as u64),
+            ("pin", self.pins.len() as u64),
+        ];
+        for (index, expected) in counts {
+            let count = now.count(index)?;
+            if count != expected {
+                found.fault(
+                    format!("index {index}"),
+                    "",
+                    format!("it has {count} entries, the rows give {expected}"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn subject(row: &Row) -> String {
+    match (&row.name, &row.version) {
+        (Some(name), Some(version)) => ArtifactRef::new(name.clone(), version.clone()).to_string(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,214 @@
+use mcp_core::{ArtifactCorrupt, Name, RegistryEvent, Requirement, Version};
+
+use crate::blob::open_record;
+use crate::catalog::{Class, Snapshot, VersionHit};
+use crate::entry::{Content, Entry, Location};
+use crate::interval::admitted;
+use crate::select::Selection;
+use crate::storage::StorageError;
+use crate::version_key::VersionKey;
+use crate::{ChangeRow, Registry, RegistryError, Select};
+
+impl Registry {
+    /// Which version of `name` the selection means, and what is known of it. A look-up or two in an index, however many versions there
+    /// are.
+    ///
+    /// # Errors
+    /// By kind: `Invalid` for a selection that could not be read; `NotFound` when there is no such version; `Corrupt`; `Unavailable`.
+    pub async fn resolve(&self, name: &Name, select: Select) -> Result<Entry, RegistryError> {
+        Ok(self.locate(name, select).await?.0)
+    }
+
+    /// The bytes of the version that the selection means, compared with their digest, and what is known of it.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve) has them; `Exhausted` when the version is larger than `max_artifact_bytes`; `Corrupt` when the
+    /// stored bytes are not what was published, with artifact, pack and offset.
+    pub async fn get(&self, name: &Name, select: Select) -> Result<Content, RegistryError> {
+        let (entry, location) = self.locate(name, select).await?;
+        let limit = self.settings().max_artifact_bytes;
+        if entry.size > limit {
+            let what = format!("get {}", entry.artifact);
+            return Err(RegistryError::TooLarge {
+                what,
+                size: entry.size,
+                limit,
+                setting: "max_artifact_bytes",
+            });
+        }
+        self.content(entry, location).await
+    }
+
+    /// Names that begin with `prefix`, in order, behind `after`; at most `limit`.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` when the catalog cannot be read.
+    pub async fn names(
+        &self,
+        prefix: &str,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<Name>, RegistryError> {
+        let prefix = prefix.to_owned();
+        let after = after.map_or_else(String::new, |name| name.as_str().to_owned());
+        self.readers().read(move |now| now.names(&prefix, &after, limit)).await
+    }
+
+    /// Versions of `name` that precede `below`, yanked or not, the highest first; at most `limit`. None for an unknown name.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` when the catalog cannot be read.
+    pub async fn versions(
+        &self,
+        name: &Name,
+        below: Option<&Version>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, RegistryError> {
+        let (name, below) = (name.clone(), below.map(VersionKey::of));
+        self.readers().read(move |now| now.versions(&name, below.as_ref(), limit)).await
+    }
+
+    /// The change feed behind the position `after`, at most `limit` rows: audit trail, cache invalidation and replication read it.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row cannot be read, or `Unavailable`.
+    pub async fn changes(&self, after: u64, limit: usize) -> Result<Vec<ChangeRow>, RegistryError> {
+        let rows = self.readers().read(move |now| now.rows(after, limit)).await?;
+        rows.into_iter().map(|row| row.and_then(|stored| stored.row.into_change(stored.chain))).collect()
+    }
+
+    pub(crate) async fn locate(
+        &self,
+        name: &Name,
+        select: Select,
+    ) -> Result<(Entry, Location), RegistryError> {
+        let selection = select.selection()?;
+        let name = name.clone();
+        self.readers().read(move |now| now.entry(find(now, &name, &selection)?)).await
+    }
+
+    /// Reads and checks the bytes of `entry`.
+    pub(crate) async fn content(&self, entry: Entry, location: Location) -> Result<Content, RegistryError> {
+        let range = location.offset..location.offset.saturating_add(location.record_bytes);
+        let read = self.storage().read(&location.pack.key(), range).await;
+        let opened = match read {
+            // Decompressing and comparing a large blob would hold up the tasks of this thread.
+            Ok(record) if entry.size >= HEAVY_BYTES => {
+                let (digest, size) = (entry.digest, entry.size);
+                let opened = tokio::task::spawn_blocking(move || open_record(&record, &digest, size));
+                opened.await.map_err(|_| RegistryError::Closed)?.map_err(|fault| fault.to_string())
+            }
+            Ok(record) => open_record(&record, &entry.digest, entry.size).map_err(|fault| fault.to_string()),
+            Err(error) if is_missing(&error) => Err(error.to_string()),
+            Err(source) => {
+                return Err(RegistryError::Storage { what: format!("reading {}", entry.artifact), source });
+            }
+        };
+        match opened {
+            Ok(bytes) => Ok(Content { entry, bytes }),
+            Err(reason) => {
+                let place = location.to_string();
+                let corrupt = ArtifactCorrupt::new(entry.artifact.clone(), place.clone());
+                self.tell_apart_from_feed(&entry.artifact.to_string(), RegistryEvent::Corrupt(corrupt));
+                Err(RegistryError::Corrupt { what: entry.artifact.to_string(), place, reason })
+            }
+        }
+    }
+}
+
+/// From this size on, checking bytes leaves the caller's thread.
+const HEAVY_BYTES: u64 = 64 << 10;
+
+/// Whether the pack, or this part of it, is not there: it was when it was published.
+pub(crate) fn is_missing(error: &StorageError) -> bool {
+    matches!(error.kind(), mcp_core::ErrorKind::NotFound | mcp_core::ErrorKind::Invalid)
+}
+
+/// The version that the selection means.
+pub(crate) fn find(
+    now: &Snapshot<'_>,
+    name: &Name,
+    selection: &Selection,
+) -> Result<VersionHit, RegistryError> {
+    let (found, what) = match selection {
+        Selection::Exact(version) => (now.version(name, version)?, format!("{name}@{version}")),
+        Selection::Requirement(requirement) => {
+            (satisfying(now, name, requirement)?, format!("a version of {name} that satisfies {requirement}"))
+        }
+        Selection::Latest { pre_releases } => {
+            let release = now.highest(name, Class::Release, None)?;
+            let pre = if *pre_releases { now.highest(name, Class::PreRelease, None)? } else { None };
+            (higher(now, release, pre)?, format!("the latest version of {name}"))
+        }
+        Selection::Channel(channel) => {
+            let version = now.channel(name, channel)?.and_then(|row| row.version);
+            let found = version.map(|version| now.version(name, &version)).transpose()?.flatten();
+            (found, format!("channel {channel} of {name}"))
+        }
+        Selection::Digest(digest) => {
+            (now.digest_of_name(name, digest)?, format!("a version of {name} with {digest}"))
+        }
+    };
+    found.map_or_else(|| Err(missing(now, name, selection, what)?), Ok)
+}
+
+/// Says what there is instead of what was asked for.
+fn missing(
+    now: &Snapshot<'_>,
+    name: &Name,
+    selection: &Selection,
+    what: String,
+) -> Result<RegistryError, RegistryError> {
+    let reason = if !now.has_name(name)? {
+        "nothing was published under this name"
+    } else {
+        match selection {
+            Selection::Latest { pre_releases: false }
+                if now.highest(name, Class::PreRelease, None)?.is_some() =>
+            {
+                "it has pre-releases only; ask for them"
+            }
+            Selection::Latest { .. } => "all its versions are yanked",
+            Selection::Requirement(_) => "none of its versions that are not yanked does",
+            Selection::Channel(_) => "it was never set",
+            Selection::Exact(_) | Selection::Digest(_) => "no such version was published",
+        }
+    };
+    Ok(RegistryError::not_found(what, reason))
+}
+
+/// The highest version that satisfies the requirement: one seek for releases, and one for each pre-release that it names.
+fn satisfying(
+    now: &Snapshot<'_>,
+    name: &Name,
+    requirement: &Requirement,
+) -> Result<Option<VersionHit>, RegistryError> {
+    let admitted = admitted(requirement);
+    let mut best = match &admitted.releases {
+        Some(range) => now.highest(name, Class::Release, Some(range))?,
+        None => None,
+    };
+    for range in &admitted.pre_releases {
+        let Some(hit) = now.highest(name, Class::PreRelease, Some(range))? else { continue };
+        if version_of(now, hit)?.is_some_and(|version| requirement.matches(&version)) {
+            best = higher(now, best, Some(hit))?;
+        }
+    }
+    Ok(best)
+}
+
+fn higher(
+    now: &Snapshot<'_>,
+    a: Option<VersionHit>,
+    b: Option<VersionHit>,
+) -> Result<Option<VersionHit>, RegistryError> {
+    let (Some(first), Some(second)) = (a, b) else { return Ok(a.or(b)) };
+    Ok(match (version_of(now, first)?, version_of(now, second)?) {
+        (Some(one), Some(other)) if one.cmp_precedence(&other).is_lt() => Some(second),
+        _ => Some(first),
+    })
+}
+
+fn version_of(now: &Snapshot<'_>, hit: VersionHit) -> Result<Option<Version>, RegistryError> {
+    Ok(now.row(hit.seq)?.row.version)
+}

@@ -1,0 +1,103 @@
+use serde::{Deserialize, Serialize};
+
+use crate::RegistryError;
+
+/// What can be set about a registry. Plain data; collaborators go on the [`Builder`](crate::Builder).
+///
+/// ```
+/// use mcp_registry::Settings;
+///
+/// let settings = Settings { max_artifact_bytes: 1 << 20, ..Settings::default() };
+/// assert_eq!(settings.compression_level, 3);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The largest artifact that is published or read as one piece.
+    pub max_artifact_bytes: u64,
+    /// The largest metadata of one version, as JSON.
+    pub max_metadata_bytes: u64,
+    /// How many bytes of unfinished publishes are held; further publishers wait.
+    pub max_bytes_in_flight: u64,
+    /// How many commands wait for the committer; further ones wait before it.
+    pub max_requests_in_flight: usize,
+    /// The size from which a pack is sealed, where the storage can append.
+    pub pack_bytes: u64,
+    /// The zstd level, 1 to 19.
+    pub compression_level: i32,
+    /// Smaller artifacts are stored as they are.
+    pub compress_from_bytes: u64,
+    /// How many reads use the catalog at the same time.
+    pub read_connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_artifact_bytes: 64 << 20,
+            max_metadata_bytes: 64 << 10,
+            max_bytes_in_flight: 256 << 20,
+            max_requests_in_flight: 16 << 10,
+            pack_bytes: 64 << 20,
+            compression_level: 3,
+            compress_from_bytes: 4 << 10,
+            read_connections: 4,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), RegistryError> {
+        let refuse = |reason: &str| {
+            Err(RegistryError::Invalid { what: "use these settings".to_owned(), reason: reason.to_owned() })
+        };
+        if self.max_artifact_bytes > 1 << 40 || self.max_bytes_in_flight > 1 << 40 {
+            return refuse("max_artifact_bytes and max_bytes_in_flight must be at most 1 TiB");
+        }
+        if self.max_artifact_bytes.saturating_add(self.max_metadata_bytes) > self.max_bytes_in_flight {
+            return refuse(
+                "max_bytes_in_flight must hold at least one artifact of max_artifact_bytes and its metadata",
+            );
+        }
+        if self.max_metadata_bytes > 1 << 30 {
+            return refuse("max_metadata_bytes must be at most 1 GiB");
+        }
+        if self.max_requests_in_flight == 0 || self.max_requests_in_flight > 1 << 20 {
+            return refuse("max_requests_in_flight must be 1 to 1,048,576");
+        }
+        if self.read_connections == 0 || self.read_connections > 64 {
+            return refuse("read_connections must be 1 to 64");
+        }
+        if !(1..=19).contains(&self.compression_level) {
+            return refuse("compression_level must be 1 to 19");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_could_never_admit_a_publish_are_refused() {
+        let base = Settings::default();
+        assert_eq!(base.check().map_err(|error| error.to_string()), Ok(()));
+        for wrong in [
+            Settings { max_bytes_in_flight: 10, ..base.clone() },
+            Settings { max_requests_in_flight: 0, ..base.clone() },
+            Settings { read_connections: 0, ..base.clone() },
+            Settings { compression_level: 0, ..base.clone() },
+            Settings { max_artifact_bytes: u64::MAX, ..base.clone() },
+        ] {
+            assert_eq!(wrong.check().expect_err("refused").kind(), mcp_core::ErrorKind::Invalid, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_and_a_missing_one_has_its_default() {
+        let read = serde_json::from_str::<Settings>(r#"{"pack_bytes": 1}"#).expect("settings");
+        assert_eq!(read, Settings { pack_bytes: 1, ..Settings::default() });
+        assert!(serde_json::from_str::<Settings>(r#"{"pack_byte": 1}"#).is_err());
+    }
+}
