@@ -4,6 +4,7 @@ use mcp_core::{Digest, Digester, Finding, Severity};
 
 use crate::findings::Findings;
 use crate::rule::{Rule, Rules};
+use crate::scan::Shape;
 use crate::{Document, Limits, Reference, Report, SchemaFormat, SchemaSource, ValidationError, Validator};
 
 /// What a document must satisfy: one schema with its references, rules, validators, and what judging may cost.
@@ -21,19 +22,16 @@ impl Contract {
     /// Begins a contract with a JSON Schema of the draft that its `$schema` names, else of 2020-12. `format` is not asserted; for
     /// that, and for another draft, give a [`JsonSchema`](crate::JsonSchema) to [`schema`](Self::schema).
     #[cfg(feature = "json-schema")]
-    #[must_use]
     pub fn json_schema(text: impl Into<String>) -> ContractBuilder {
         Self::schema(crate::JsonSchema::new(), text)
     }
 
     /// Begins a contract with a schema of any format.
-    #[must_use]
     pub fn schema(format: impl SchemaFormat + 'static, text: impl Into<String>) -> ContractBuilder {
         ContractBuilder::with_schema(Arc::new(format), text.into())
     }
 
     /// Begins a contract without a schema: of rules and validators only.
-    #[must_use]
     pub fn builder() -> ContractBuilder {
         ContractBuilder::default()
     }
@@ -79,13 +77,13 @@ impl Contract {
 
     fn judge(&self, document: &Document, mut findings: Findings) -> Result<Findings, ValidationError> {
         document.check(&self.limits)?;
-        let too_deep = ValidationError::DocumentTooDeep { max_depth: self.limits.max_depth };
-        if let Err(fault) = document.read().map_err(|_| too_deep)? {
+        let too_deep = |_| Document::too_deep(&self.limits);
+        if let Err(fault) = document.read().map_err(too_deep)? {
             let message = format!("this is not {}: {}", document.encoding(), fault.reason);
             findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
             return Ok(findings);
         }
-        tell_duplicates(document, &mut findings);
+        tell_duplicates(document.shape().map_err(too_deep)?, &mut findings);
         for validator in &self.validators {
             if findings.is_decided() {
                 break;
@@ -102,8 +100,7 @@ impl Contract {
 }
 
 /// Readers disagree on which of two equal keys counts (RFC 8259, section 4), so what was judged may not be what is read.
-fn tell_duplicates(document: &Document, findings: &mut Findings) {
-    let shape = document.shape();
+fn tell_duplicates(shape: &Shape, findings: &mut Findings) {
     for path in &shape.duplicates {
         let message = "this key stands more than once in its object, and readers differ in which one counts";
         findings.add(Finding::new(Severity::Error, "document.duplicate-key", path.as_str(), message));

@@ -113,16 +113,20 @@ impl Document {
         if let Content::Bytes(bytes) = &self.content {
             large(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
         }
-        let deep = ValidationError::DocumentTooDeep { max_depth: limits.max_depth.min(Limits::DEEPEST) };
         match self.look_over() {
             Ok(looked) if looked.shape.depth <= limits.max_depth => large(looked.bytes),
-            Ok(_) | Err(TooDeep) => Err(deep),
+            Ok(_) | Err(TooDeep) => Err(Self::too_deep(limits)),
         }
     }
 
-    /// What is known without parsing; the default where it nests too deep to be parsed.
-    pub(crate) fn shape(&self) -> Shape {
-        self.look_over().map(|looked| looked.shape.clone()).unwrap_or_default()
+    /// What is known without parsing.
+    pub(crate) fn shape(&self) -> Result<&Shape, TooDeep> {
+        self.look_over().map(|looked| &looked.shape)
+    }
+
+    /// The error of a document that nests deeper than `limits` allow, or than can be parsed.
+    pub(crate) fn too_deep(limits: &Limits) -> ValidationError {
+        ValidationError::DocumentTooDeep { max_depth: limits.max_depth.min(Limits::DEEPEST) }
     }
 
     fn look_over(&self) -> Result<&Looked, TooDeep> {

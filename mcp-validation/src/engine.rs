@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use mcp_core::{
     ArtifactRef, Clock, ContractRegistered, DocumentJudged, Event, EventSink, IdSource, Name, NullSink,
-    RandomIds, Source, SystemClock, ValidationEvent, Version,
+    ParseError, RandomIds, Source, SystemClock, ValidationEvent, Version,
 };
 
 use crate::{
@@ -255,13 +255,16 @@ impl ValidationEngineBuilder {
             Some(ids) => ids,
             None => Arc::new(RandomIds::new().map_err(|source| ValidationError::NotOpened { source })?),
         };
+        let engine = "validation".parse();
+        let engine =
+            engine.map_err(|error: ParseError| ValidationError::NotOpened { source: error.into() })?;
         Ok(ValidationEngine {
             contracts: RwLock::default(),
             formats,
             limits: self.limits,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             events: self.events.unwrap_or_else(|| Arc::new(NullSink)),
-            source: Source::new(&"validation".parse()?, ids.next_id()),
+            source: Source::new(&engine, ids.next_id()),
             told: AtomicU64::new(0),
         })
     }

@@ -1,4 +1,4 @@
-use mcp_core::{ErrorKind, Name, ParseError, SeamError, Version};
+use mcp_core::{ErrorKind, Name, SeamError, Version};
 use thiserror::Error;
 
 /// Why a document could not be judged, or a contract not be made. An invalid document is no error but a [`Report`](crate::Report).
@@ -153,11 +153,5 @@ impl From<ValidationError> for SeamError {
             ValidationError::NotJudged { source } => source,
             other => Self::new(other.kind(), "judge by a contract").with_source(other),
         }
-    }
-}
-
-impl From<ParseError> for ValidationError {
-    fn from(error: ParseError) -> Self {
-        Self::NotOpened { source: error.into() }
     }
 }

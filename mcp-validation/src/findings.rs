@@ -150,8 +150,8 @@ impl Findings {
 /// The text, cut at [`MAX_TEXT_BYTES`].
 pub(crate) fn shortened(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
-        let end = text.floor_char_boundary(MAX_TEXT_BYTES);
-        text.truncate(end);
+        let boundary = (0..=MAX_TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(boundary.unwrap_or(0));
         text.push('…');
     }
     text

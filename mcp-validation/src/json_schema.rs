@@ -208,10 +208,14 @@ fn read(text: &str, what: &str, limits: &Limits) -> Result<Document, SeamError> 
     if let Ok(Err(fault)) = document.read() {
         return refuse(ErrorKind::Invalid, format!("it is not JSON: {}", fault.reason));
     }
-    if let Some(path) = document.shape().duplicates.first() {
+    if let Ok(Some(path)) = document.shape().map(|shape| shape.duplicates.first()) {
         return refuse(ErrorKind::Invalid, format!("the key at {path} stands more than once in its object"));
     }
     Ok(document)
+}
+
+fn too_deep() -> SeamError {
+    SeamError::new(ErrorKind::Exhausted, "judge a document that nests deeper than can be parsed")
 }
 
 /// The value of a document that was read before.
@@ -264,7 +268,7 @@ const BYTES_PER_ERROR: usize = 1 << 10;
 impl Validator for Compiled {
     fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
         let value = document.value()?;
-        let shape = document.shape();
+        let shape = document.shape().map_err(|_| too_deep())?;
         // One level for the root, and one for the names of members, which are judged as text.
         let links = self.chains.longest(shape.depth.saturating_add(2));
         let errors = ERROR_BYTES / shape.longest_path_bytes.saturating_add(BYTES_PER_ERROR);

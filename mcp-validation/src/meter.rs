@@ -32,6 +32,7 @@ impl Meter {
         self.spent.get()
     }
 
+    #[cfg(feature = "json-schema")]
     pub(crate) fn left(&self) -> u64 {
         self.left.get()
     }

@@ -23,7 +23,7 @@ pub(crate) fn canonical(number: &Number) -> String {
         return integer.to_string();
     }
     match finite(number) {
-        Some(float) if float == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         // A float without a fraction is an integer that could also be written as one.
         Some(float) if float.fract() == 0.0 && float.abs() < BEYOND_INTEGERS => format!("{float:.0}"),
         Some(float) => format!("{float:e}"),

@@ -21,6 +21,10 @@ enum Segment {
     },
 }
 
+/// What is done at each place: called with the place as a pointer, and with what stands there.
+pub(crate) type See<'s, 'v> =
+    dyn FnMut(&mut Sight<'_>, &str, Option<&'v Value>) -> Result<(), SeamError> + 's;
+
 /// More segments than a document can nest lead nowhere.
 const MAX_SEGMENTS: usize = crate::Limits::DEEPEST;
 
@@ -99,7 +103,7 @@ impl Pointer {
         &self,
         root: &'v Value,
         sight: &mut Sight<'_>,
-        see: &mut dyn FnMut(&mut Sight<'_>, &str, Option<&'v Value>) -> Result<(), SeamError>,
+        see: &mut See<'_, 'v>,
     ) -> Result<(), SeamError> {
         walk(&self.segments, Some(root), &mut String::new(), sight, see)
     }
@@ -120,7 +124,7 @@ fn walk<'v>(
     value: Option<&'v Value>,
     path: &mut String,
     sight: &mut Sight<'_>,
-    see: &mut dyn FnMut(&mut Sight<'_>, &str, Option<&'v Value>) -> Result<(), SeamError>,
+    see: &mut See<'_, 'v>,
 ) -> Result<(), SeamError> {
     if sight.is_decided() {
         return Ok(());

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mcp_core::{Name, SeamError};
+use mcp_core::{Name, ParseError, SeamError};
 
 use crate::{ContractBuilder, Limits, ValidationError, Validator};
 
@@ -89,7 +89,8 @@ impl SchemaFormats {
     /// # Errors
     /// `Invalid` when its name is not in the form of a [`Name`].
     pub fn register(&mut self, format: Arc<dyn SchemaFormat>) -> Result<(), ValidationError> {
-        let name = format.name().parse()?;
+        let named = format.name().parse();
+        let name = named.map_err(|error: ParseError| ValidationError::NotOpened { source: error.into() })?;
         self.0.insert(name, format);
         Ok(())
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mcp_core::{Digest, ErrorKind, Name, SeamError};
+use mcp_core::{Digest, Digester, ErrorKind, Name, SeamError};
 use serde::{Deserialize, Serialize};
 
 use super::state::QualityState;
@@ -81,7 +81,8 @@ pub struct Quality {
     pub(super) unique: Vec<(String, KeyPath)>,
     pub(super) max_distinct: u64,
     pub(super) contract: Option<Arc<Contract>>,
-    policy: Digest,
+    /// What states must share to be merged: the policy, and the contract as far as it can be told from others.
+    pub(super) digest: Digest,
 }
 
 impl Quality {
@@ -123,14 +124,21 @@ impl Quality {
             unique,
             max_distinct: policy.max_distinct,
             contract: None,
-            policy: Digest::of(&text),
+            digest: Digest::of(&text),
         })
     }
 
-    /// Records are valid that `contract` finds valid.
+    /// Records are valid that `contract` finds valid; its limits hold for every record.
     #[must_use]
     pub fn contract(mut self, contract: impl Into<Arc<Contract>>) -> Self {
-        self.contract = Some(contract.into());
+        let contract = contract.into();
+        let mut digester = Digester::new();
+        digester.update(self.digest.as_bytes()).update(b"contract");
+        if let Some(fingerprint) = contract.fingerprint() {
+            digester.update(fingerprint.as_bytes());
+        }
+        self.digest = digester.digest();
+        self.contract = Some(contract);
         self
     }
 
@@ -138,18 +146,5 @@ impl Quality {
     #[must_use]
     pub fn state(&self) -> QualityState {
         QualityState::new(self)
-    }
-
-    /// What states must share to be merged: the policy, and the contract as far as it can be told from others.
-    pub(super) fn digest(&self) -> Digest {
-        let mut digester = mcp_core::Digester::new();
-        digester.update(self.policy.as_bytes());
-        if let Some(contract) = &self.contract {
-            digester.update(b"contract");
-            if let Some(fingerprint) = contract.fingerprint() {
-                digester.update(fingerprint.as_bytes());
-            }
-        }
-        digester.digest()
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::uniqueness::Occurrences;
 use super::{KeySummary, Quality, Score};
-use crate::{Document, ValidationError};
+use crate::{Document, Limits, ValidationError};
 
 /// Counts over records: made in one pass, saved as JSON, merged in any order.
 ///
@@ -46,12 +46,16 @@ impl Quality {
     /// `Conflict` when `state` was made under another policy; else as [`Contract::is_valid`](crate::Contract::is_valid). Nothing was
     /// counted then.
     pub fn observe(&self, state: &mut QualityState, record: &Document) -> Result<Observed, ValidationError> {
-        if state.policy != self.digest() {
+        if state.policy != self.digest {
             return Err(ValidationError::PolicyMismatch);
         }
-        let limits = self.contract.as_ref().map(|contract| contract.limits().clone()).unwrap_or_default();
-        record.check(&limits)?;
-        let valid = self.contract.as_ref().map(|contract| contract.is_valid(record)).transpose()?;
+        let valid = match &self.contract {
+            Some(contract) => Some(contract.is_valid(record)?),
+            None => {
+                record.check(&Limits::default())?;
+                None
+            }
+        };
         let object = record.value().ok().filter(|value| value.is_object());
         let valid = valid.map(|valid| valid && object.is_some());
         let mut missing = Vec::new();
@@ -86,7 +90,7 @@ impl QualityState {
         let keys =
             quality.unique.iter().map(|(name, _)| (name.clone(), Occurrences::new(quality.max_distinct)));
         Self {
-            policy: quality.digest(),
+            policy: quality.digest,
             records: 0,
             unreadable: 0,
             present: quality.complete.iter().map(|(path, _)| (path.clone(), 0)).collect(),

@@ -114,7 +114,10 @@ mod tests {
 
     #[test]
     fn bounds_that_admit_nothing_are_refused() {
-        assert_eq!(refusal(Rule::length("l", "", 3..=2)), "no length is at least 3 and at most 2");
+        assert_eq!(
+            refusal(Rule::length("l", "", (Bound::Excluded(2), Bound::Included(2)))),
+            "no length is at least 3 and at most 2"
+        );
         assert_eq!(refusal(Rule::length("l", "", ..0)), "no length is at least 1 and at most 0");
     }
 }
