@@ -170,7 +170,7 @@ fn write_pack(
         let storage = Arc::clone(storage);
         let written = wait(runtime, async move {
             match storage.append() {
-                Some(append) => append.append(&key, offset, bytes).await,
+                Some(append) => append.grow(&key, offset, bytes).await,
                 None => storage.put(&key, bytes, PutWhen::Absent).await,
             }
         })?;

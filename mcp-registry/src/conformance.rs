@@ -133,19 +133,19 @@ async fn growing(storage: &dyn StorageBackend) -> Result<(), Violation> {
     let Some(append) = storage.append() else { return Ok(()) };
     let key = key("conformance/grow")?;
     for (offset, bytes) in [(0_u64, "abc"), (3, "d"), (4, ""), (4, "ef")] {
-        append.append(&key, offset, Bytes::from(bytes)).await.map_err(failed("append"))?;
+        append.grow(&key, offset, Bytes::from(bytes)).await.map_err(failed("append"))?;
     }
     let read = storage.read(&key, 0..6).await.map_err(failed("read what has grown"))?;
     same("the bytes of what has grown", &read[..], b"abcdef")?;
     for offset in [0_u64, 5, 7] {
-        let outcome = append.append(&key, offset, Bytes::from_static(b"x")).await;
+        let outcome = append.grow(&key, offset, Bytes::from_static(b"x")).await;
         kind(&format!("appending at {offset} to 6 bytes"), outcome, ErrorKind::Conflict)?;
     }
-    append.append(&key, 6, Bytes::from_static(b"g")).await.map_err(failed("append after a refusal"))?;
+    append.grow(&key, 6, Bytes::from_static(b"g")).await.map_err(failed("append after a refusal"))?;
     let read = storage.read(&key, 0..7).await.map_err(failed("read what has grown"))?;
     same("the bytes after refused appends", &read[..], b"abcdefg")?;
     storage.delete(&key).await.map_err(failed("delete what has grown"))?;
-    kind("appending to what is not there", append.append(&key, 7, Bytes::new()).await, ErrorKind::NotFound)
+    kind("appending to what is not there", append.grow(&key, 7, Bytes::new()).await, ErrorKind::NotFound)
 }
 
 fn key(text: &str) -> Result<Key, Violation> {

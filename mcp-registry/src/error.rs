@@ -29,14 +29,12 @@ pub enum RegistryError {
         reason: String,
     },
     /// The version exists with other content: a published version never changes.
-    #[error("publish {artifact} with {offered}: {reason}; it has {existing}, publish another version")]
+    #[error("publish {artifact}: it exists with {existing}, and {reason}; publish another version")]
     VersionTaken {
         /// The version as it exists, build metadata included.
         artifact: ArtifactRef,
         /// The digest that is there.
         existing: Digest,
-        /// The digest that was offered.
-        offered: Digest,
         /// What differs.
         reason: &'static str,
     },
@@ -61,12 +59,10 @@ pub enum RegistryError {
         artifact: ArtifactRef,
     },
     /// The version exists with another digest than the caller names.
-    #[error("pin {artifact} with {expected}: it has {found}")]
+    #[error("pin {artifact} with another digest: it has {found}")]
     OtherDigest {
         /// Which version.
         artifact: ArtifactRef,
-        /// The digest that the caller named.
-        expected: Digest,
         /// The digest that was published.
         found: Digest,
     },

@@ -96,11 +96,7 @@ impl PinCommand {
             })?;
             let found = commit.now().row(hit.seq)?.row.content.map(|content| content.digest);
             if let Some(found) = found.filter(|found| *found != artifact.digest) {
-                return Err(RegistryError::OtherDigest {
-                    artifact: reference.clone(),
-                    expected: artifact.digest,
-                    found,
-                });
+                return Err(RegistryError::OtherDigest { artifact: reference.clone(), found });
             }
             changed |= commit.now().pin(&self.holder, hit.seq)? != Some(self.expires);
             publishes.push(hit.seq);

@@ -232,12 +232,7 @@ impl PublishCommand {
         } else {
             return Ok(found);
         };
-        Err(RegistryError::VersionTaken {
-            artifact: found.artifact,
-            existing: found.digest,
-            offered: self.blob.digest,
-            reason,
-        })
+        Err(RegistryError::VersionTaken { artifact: found.artifact, existing: found.digest, reason })
     }
 
     fn difference(&self, row: &Row) -> Option<&'static str> {

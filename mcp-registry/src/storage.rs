@@ -102,7 +102,7 @@ impl Stat {
 /// Called by the registry; implemented by [`MemoryStorage`], [`LocalStorage`] and by hosts. What must hold:
 /// - when a writing call returns `Ok`, its effect survives a power loss;
 /// - a reader sees an object that was put either whole or not at all;
-/// - a call that failed, or was dropped, has happened whole or not at all; an [`append`](Append::append) may besides have left a part of
+/// - a call that failed, or was dropped, has happened whole or not at all; a [`grow`](Append::grow) may besides have left a part of
 ///   its bytes behind the former end.
 ///
 /// Errors by kind: `NotFound` for a key without an object, `Conflict` for a condition that does not hold, `Invalid` for a range outside
@@ -153,7 +153,7 @@ pub trait Append: Send + Sync {
     /// # Errors
     /// `Conflict` when the object has another size than `offset`, or exists although `offset` is 0: then nothing was written. After
     /// any other error the object may end in a part of `bytes`, and the caller writes to it no more.
-    async fn append(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError>;
+    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError>;
 }
 
 const _: Option<(&dyn StorageBackend, &dyn Append)> = None;

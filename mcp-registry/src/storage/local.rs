@@ -109,7 +109,7 @@ impl StorageBackend for LocalStorage {
 
 #[async_trait]
 impl Append for LocalStorage {
-    async fn append(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
+    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
         let key = key.clone();
         self.blocking(move |folder| folder.append(&key, offset, &bytes).map_err(failed("append to", &key)))
             .await

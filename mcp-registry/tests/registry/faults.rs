@@ -1,0 +1,238 @@
+//! Storage that fails at the k-th write, for every k, and what is left afterwards.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mcp_core::ErrorKind;
+use mcp_registry::{
+    Append, Draft, Expect, Key, LocalStorage, PutWhen, Registry, Select, Settings, Stat, StorageBackend,
+    StorageError,
+};
+
+use crate::opening::copy_folder;
+use crate::{assert_sound, kind, name, put, text, version};
+
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// Nothing is written.
+    Refused,
+    /// The first half is.
+    Torn,
+    /// All is written, and its sync fails.
+    Unsynced,
+}
+
+/// Fails at one write, and works otherwise: so that a retry would be seen to succeed.
+struct Failing {
+    inner: LocalStorage,
+    appends: bool,
+    at: u64,
+    failure: Failure,
+    writes: AtomicU64,
+}
+
+impl Failing {
+    fn next(&self) -> bool {
+        self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.at
+    }
+
+    fn error(&self) -> StorageError {
+        StorageError::new(ErrorKind::Unavailable, format!("write {} {:?}", self.at, self.failure))
+    }
+
+    fn part(&self, bytes: &Bytes) -> Option<Bytes> {
+        match self.failure {
+            Failure::Refused => None,
+            Failure::Torn => Some(bytes.slice(..bytes.len() / 2)),
+            Failure::Unsynced => Some(bytes.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl StorageBackend for Failing {
+    async fn put(&self, key: &Key, bytes: Bytes, when: PutWhen) -> Result<(), StorageError> {
+        if !self.next() {
+            return self.inner.put(key, bytes, when).await;
+        }
+        // An object is there whole or not at all.
+        if let Failure::Unsynced = self.failure {
+            self.inner.put(key, bytes, when).await?;
+        }
+        Err(self.error())
+    }
+
+    async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StorageError> {
+        self.inner.read(key, range).await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Stat>, StorageError> {
+        self.inner.stat(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Stat>, StorageError> {
+        self.inner.list(prefix).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StorageError> {
+        self.inner.delete(key).await
+    }
+
+    fn append(&self) -> Option<&dyn Append> {
+        self.appends.then_some(self)
+    }
+}
+
+#[async_trait]
+impl Append for Failing {
+    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
+        let inner = self.inner.append().expect("local storage appends");
+        if !self.next() {
+            return inner.grow(key, offset, bytes).await;
+        }
+        if let Some(part) = self.part(&bytes) {
+            inner.grow(key, offset, part).await?;
+        }
+        Err(self.error())
+    }
+}
+
+const STEPS: u64 = 8;
+
+fn small_packs() -> Settings {
+    Settings { pack_bytes: 400, ..Settings::default() }
+}
+
+fn body(step: u64) -> String {
+    format!("body {step} ").repeat(10)
+}
+
+/// Publishes, yanks and moves; gives how many steps were acknowledged, and how the rest failed.
+async fn scenario(registry: &Registry) -> (u64, Vec<Option<ErrorKind>>) {
+    let app = name("app");
+    let mut acknowledged = 0;
+    let mut failures = Vec::new();
+    for step in 1..=STEPS {
+        let v = mcp_core::Version::new(step, 0, 0);
+        let outcome = registry.publish(Draft::new(&app, body(step)), &v).await.map(drop);
+        let outcome = match outcome {
+            Ok(()) => registry.set_channel(&app, "stable", &v, Expect::Any).await,
+            failed => failed,
+        };
+        let outcome = match outcome {
+            Ok(()) if step == 3 => registry.yank(&app, &version("2.0.0"), "r").await,
+            other => other,
+        };
+        if outcome.is_ok() {
+            assert_eq!(failures, [], "nothing succeeds once the writer has stopped");
+            acknowledged = step;
+        } else {
+            failures.push(kind(outcome));
+        }
+    }
+    (acknowledged, failures)
+}
+
+/// What was acknowledged is there, and everything else is whole or invisible.
+async fn check(folder: &Path, acknowledged: u64, context: &str) {
+    let registry = Registry::open(folder).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+    let found = registry.verify().await.unwrap();
+    assert_eq!(found.faults, [], "{context}");
+    let versions = registry.versions(&name("app"), None, 100).await.unwrap();
+    assert!(versions.len() as u64 >= acknowledged, "{context}: {} of {acknowledged}", versions.len());
+    for entry in versions {
+        let step = entry.artifact.version.major();
+        let read = text(&registry, "app", Select::exact(entry.artifact.version)).await;
+        assert_eq!(read, Ok(body(step)), "{context}");
+        assert_eq!(entry.yanked.is_some(), step == 2 && acknowledged >= 3, "{context}");
+    }
+    put(&registry, "after@1.0.0", "goes on").await;
+    assert_sound(&registry).await;
+    registry.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn invariant_2_whichever_write_fails_what_was_acknowledged_is_there() {
+    for appends in [true, false] {
+        for failure in [Failure::Refused, Failure::Torn, Failure::Unsynced] {
+            let mut failed_once = false;
+            for at in 1..=STEPS + 3 {
+                let folder = tempfile::tempdir().unwrap();
+                let inner = LocalStorage::new(folder.path());
+                let storage = Arc::new(Failing { inner, appends, at, failure, writes: AtomicU64::new(0) });
+                let registry = Registry::builder(storage.clone())
+                    .catalog_in(folder.path())
+                    .settings(small_packs())
+                    .open()
+                    .await
+                    .unwrap();
+                let (acknowledged, failures) = scenario(&registry).await;
+                let context = format!("appends {appends}, {failure:?} at write {at}");
+                let writes = storage.writes.load(Ordering::SeqCst);
+                if acknowledged < STEPS {
+                    failed_once = true;
+                    assert!(failures.iter().all(|kind| *kind == Some(ErrorKind::Unavailable)), "{context}");
+                    assert_eq!(writes, at, "{context}: nothing is written after a failure");
+                }
+                let closed = registry.close().await;
+                let (before, after) = (writes, storage.writes.load(Ordering::SeqCst));
+                assert_eq!(closed.is_err(), at <= after, "{context}");
+                assert!(acknowledged == STEPS || before == after, "{context}: closing writes nothing either");
+                check(folder.path(), acknowledged, &context).await;
+            }
+            assert!(failed_once);
+        }
+    }
+}
+
+#[tokio::test]
+async fn invariant_2_a_copy_of_the_folder_at_any_moment_opens_with_what_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::local(folder.path()).settings(small_packs()).open().await.unwrap();
+    for step in 1..=STEPS {
+        let v = mcp_core::Version::new(step, 0, 0);
+        registry.publish(Draft::new(&name("app"), body(step)), &v).await.unwrap();
+        if step == 3 {
+            registry.yank(&name("app"), &version("2.0.0"), "r").await.unwrap();
+        }
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        check(copy.path(), step, &format!("after step {step}")).await;
+    }
+    registry.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_anywhere_opens_with_a_beginning_of_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    for step in 1..=4_u64 {
+        let v = mcp_core::Version::new(step, 0, 0);
+        registry.publish(Draft::new(&name("app"), body(step)), &v).await.unwrap();
+    }
+    let cut = tempfile::tempdir().unwrap();
+    copy_folder(folder.path(), cut.path());
+    let wal = cut.path().join("catalog.db-wal");
+    let whole = std::fs::read(&wal).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for length in (0..=whole.len()).rev().step_by(2500) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(cut.path(), copy.path());
+        std::fs::remove_file(copy.path().join("catalog.db-shm")).unwrap();
+        std::fs::write(copy.path().join("catalog.db-wal"), &whole[..length]).unwrap();
+        let registry = Registry::open(copy.path()).await.unwrap_or_else(|error| panic!("{length}: {error}"));
+        let versions = registry.versions(&name("app"), None, 100).await.unwrap();
+        let steps: Vec<u64> = versions.iter().rev().map(|entry| entry.artifact.version.major()).collect();
+        assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "cut to {length}");
+        seen.insert(steps.len());
+        put(&registry, "after@1.0.0", "goes on").await;
+        assert_sound(&registry).await;
+        registry.close().await.unwrap();
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    registry.close().await.unwrap();
+}
