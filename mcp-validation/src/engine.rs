@@ -15,13 +15,36 @@ use crate::{
 ///
 /// It keeps them in memory. Each registered contract and each judged document is told to the host's [`EventSink`].
 pub struct ValidationEngine {
-    contracts: RwLock<BTreeMap<Name, BTreeMap<Version, Arc<Contract>>>>,
+    contracts: RwLock<BTreeMap<Name, Versions>>,
     formats: SchemaFormats,
     limits: Limits,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
     source: Source,
     told: AtomicU64,
+}
+
+/// By the version without its build metadata, so that their order is that of precedence; with the version as it was registered.
+type Versions = BTreeMap<Version, (Version, Arc<Contract>)>;
+
+/// Why `contract` cannot have `version` while `before` has `taken` of the same precedence; `None` when both are the same.
+fn refusal(
+    taken: &Version,
+    before: &Arc<Contract>,
+    version: &Version,
+    contract: &Arc<Contract>,
+) -> Option<String> {
+    if taken != version {
+        return Some(format!("{taken} is registered, and build metadata makes no other version"));
+    }
+    if Arc::ptr_eq(before, contract) {
+        return None;
+    }
+    match (before.fingerprint(), contract.fingerprint()) {
+        (Some(before), Some(new)) if before == new => None,
+        (Some(_), Some(_)) => Some("another contract has this version".to_owned()),
+        _ => Some("a validator has no fingerprint, so equal contracts cannot be told".to_owned()),
+    }
 }
 
 /// What registering came to.
@@ -67,29 +90,17 @@ impl ValidationEngine {
         {
             let mut contracts = self.contracts.write().unwrap_or_else(PoisonError::into_inner);
             let versions = contracts.entry(subject.clone()).or_default();
-            if let Some((taken, before)) = versions.iter().find(|(taken, _)| taken.same_precedence(version)) {
-                let refuse = |reason: String| {
-                    Err(ValidationError::VersionTaken {
+            if let Some((taken, before)) = versions.get(&version.without_build()) {
+                return match refusal(taken, before, version, &contract) {
+                    None => Ok(Registered::Already),
+                    Some(reason) => Err(ValidationError::VersionTaken {
                         subject: subject.clone(),
                         version: version.clone(),
                         reason,
-                    })
-                };
-                return if taken != version {
-                    refuse(format!("{taken} is registered, and build metadata makes no other version"))
-                } else if Arc::ptr_eq(before, &contract) {
-                    Ok(Registered::Already)
-                } else {
-                    match (before.fingerprint(), contract.fingerprint()) {
-                        (Some(before), Some(new)) if before == new => Ok(Registered::Already),
-                        (Some(_), Some(_)) => refuse("another contract has this version".to_owned()),
-                        _ => refuse(
-                            "a validator has no fingerprint, so equal contracts cannot be told".to_owned(),
-                        ),
-                    }
+                    }),
                 };
             }
-            versions.insert(version.clone(), contract);
+            versions.insert(version.without_build(), (version.clone(), contract));
         }
         let told = ContractRegistered::new(subject.clone(), version.clone());
         let artifact = ArtifactRef::new(subject.clone(), version.clone());
@@ -107,8 +118,8 @@ impl ValidationEngine {
         version: &Version,
         document: &Document,
     ) -> Result<Report, ValidationError> {
-        let contract = self.find(subject, version)?;
-        self.judge(subject, version.clone(), &contract, document)
+        let (version, contract) = self.find(subject, version)?;
+        self.judge(subject, version, &contract, document)
     }
 
     /// Judges `document` by the subject's version of highest precedence that is no pre-release.
@@ -120,15 +131,19 @@ impl ValidationEngine {
         self.judge(subject, version, &contract, document)
     }
 
-    /// One version of a subject's contracts.
+    /// One version of a subject's contracts, as it was registered; build metadata does not count.
     ///
     /// # Errors
     /// [`ValidationError::UnknownSubject`] and [`ValidationError::UnknownVersion`], `NotFound`.
-    pub fn find(&self, subject: &Name, version: &Version) -> Result<Arc<Contract>, ValidationError> {
+    pub fn find(
+        &self,
+        subject: &Name,
+        version: &Version,
+    ) -> Result<(Version, Arc<Contract>), ValidationError> {
         self.in_subject(subject, |versions| {
             let unknown =
                 || ValidationError::UnknownVersion { subject: subject.clone(), version: version.clone() };
-            versions.get(version).cloned().ok_or_else(unknown)
+            versions.get(&version.without_build()).cloned().ok_or_else(unknown)
         })
     }
 
@@ -138,31 +153,25 @@ impl ValidationEngine {
     /// [`ValidationError::UnknownSubject`] and [`ValidationError::NoRelease`], `NotFound`.
     pub fn latest(&self, subject: &Name) -> Result<(Version, Arc<Contract>), ValidationError> {
         self.in_subject(subject, |versions| {
-            versions
-                .iter()
-                .filter(|(version, _)| !version.is_pre_release())
-                .max_by(|(left, _), (right, _)| left.cmp_precedence(right))
-                .map(|(version, contract)| (version.clone(), Arc::clone(contract)))
-                .ok_or_else(|| ValidationError::NoRelease { subject: subject.clone() })
+            let released = versions.values().rev().find(|(version, _)| !version.is_pre_release());
+            released.cloned().ok_or_else(|| ValidationError::NoRelease { subject: subject.clone() })
         })
     }
 
-    /// Every subject and version, in order.
+    /// Every subject and version, in order of name and precedence.
     #[must_use]
     pub fn list(&self) -> Vec<ArtifactRef> {
         let contracts = self.contracts.read().unwrap_or_else(PoisonError::into_inner);
-        let versions = |(subject, versions): (&Name, &BTreeMap<Version, Arc<Contract>>)| {
-            let mut versions: Vec<Version> = versions.keys().cloned().collect();
-            versions.sort_by(Version::cmp_precedence);
-            versions.into_iter().map(|version| ArtifactRef::new(subject.clone(), version)).collect::<Vec<_>>()
-        };
-        contracts.iter().flat_map(versions).collect()
+        let all = contracts.iter().flat_map(|(subject, versions)| {
+            versions.values().map(|(version, _)| ArtifactRef::new(subject.clone(), version.clone()))
+        });
+        all.collect()
     }
 
     fn in_subject<T>(
         &self,
         subject: &Name,
-        look: impl FnOnce(&BTreeMap<Version, Arc<Contract>>) -> Result<T, ValidationError>,
+        look: impl FnOnce(&Versions) -> Result<T, ValidationError>,
     ) -> Result<T, ValidationError> {
         let contracts = self.contracts.read().unwrap_or_else(PoisonError::into_inner);
         let unknown = || ValidationError::UnknownSubject { subject: subject.clone() };

@@ -150,11 +150,20 @@ impl Findings {
 /// The text, cut at [`MAX_TEXT_BYTES`].
 pub(crate) fn shortened(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
-        let boundary = (0..=MAX_TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(boundary.unwrap_or(0));
+        text.truncate(boundary(&text, MAX_TEXT_BYTES));
         text.push('…');
     }
     text
+}
+
+/// A little more of the text than [`shortened`] leaves, so that it still sees that something was cut.
+pub(crate) fn beginning(text: &str) -> &str {
+    text.get(..boundary(text, MAX_TEXT_BYTES + 4)).unwrap_or(text)
+}
+
+/// The last place up to `most` between two characters.
+fn boundary(text: &str, most: usize) -> usize {
+    (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
 }
 
 /// Takes text up to a little over [`MAX_TEXT_BYTES`], then refuses, so that nobody formats megabytes to throw them away.

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::findings::{beginning, shortened};
+use crate::pointer::push_segment;
+
 /// What can be known of a document before it is parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -129,11 +132,12 @@ impl<'a> Scan<'a> {
         let Some(Frame { place: Place::Member { first_key, .. }, .. }) = self.frames.pop() else {
             return;
         };
-        let mut keys: Vec<Cow<'a, str>> = self.keys.drain(first_key..).collect();
-        keys.sort_unstable();
+        let mut keys = std::mem::take(&mut self.keys);
+        let own = keys.get_mut(first_key..).unwrap_or_default();
+        own.sort_unstable();
         let mut previous: Option<&Cow<'_, str>> = None;
         let mut told = false;
-        for key in &keys {
+        for key in &*own {
             let repeated = previous == Some(key);
             if repeated && !told {
                 self.duplicate(key);
@@ -141,6 +145,8 @@ impl<'a> Scan<'a> {
             told = repeated;
             previous = Some(key);
         }
+        keys.truncate(first_key);
+        self.keys = keys;
     }
 
     fn duplicate(&mut self, key: &str) {
@@ -151,12 +157,13 @@ impl<'a> Scan<'a> {
         let mut path = String::new();
         for frame in &self.frames {
             match &frame.place {
-                Place::Element(index) => crate::pointer::push_segment(&mut path, &index.to_string()),
-                Place::Member { key, .. } => crate::pointer::push_segment(&mut path, key),
+                Place::Element(index) => push_segment(&mut path, &index.to_string()),
+                // No more than is shown: the keys may be as long as the document, and there may be many duplicates.
+                Place::Member { key, .. } => push_segment(&mut path, beginning(key)),
             }
         }
-        crate::pointer::push_segment(&mut path, key);
-        self.shape.duplicates.push(crate::findings::shortened(path));
+        push_segment(&mut path, beginning(key));
+        self.shape.duplicates.push(shortened(path));
     }
 }
 

@@ -68,6 +68,8 @@ fn a_version_keeps_its_contract() {
     assert_eq!(register(&engine, "invoice", "1.0.0", "/a"), Ok(Registered::Already));
     assert_eq!(register(&engine, "invoice", "1.0.0", "/b"), Err(ErrorKind::Conflict));
     assert_eq!(register(&engine, "invoice", "1.0.0+linux", "/a"), Err(ErrorKind::Conflict));
+    let found = engine.find(&name("invoice"), &version("1.0.0+mac")).map(|(version, _)| version.to_string());
+    assert_eq!(found.ok().as_deref(), Some("1.0.0"), "build metadata does not count when one is asked for");
     assert_eq!(register(&engine, "invoice", "1.0.1", "/b"), Ok(Registered::New));
     assert_eq!(register(&engine, "other", "1.0.0", "/b"), Ok(Registered::New));
     let report = engine.validate(&name("invoice"), &version("1.0.0"), &Document::json("{}")).unwrap();

@@ -38,6 +38,8 @@ struct Subschema {
     dynamic: Vec<usize>,
     /// Those that apply to values inside.
     inside: Vec<usize>,
+    /// It stands for a name, and leads to only one of those that bear it.
+    is_name: bool,
     /// How often the crate goes through those in place: `unevaluatedProperties` and `unevaluatedItems` look at each again.
     passes: u64,
 }
@@ -178,12 +180,7 @@ impl<'r> Walk<'r> {
                 "compile a schema that refers to itself without going down into the document: it would never end, put the reference below properties or items",
             ));
         }
-        for (index, anchor) in &self.dynamic {
-            let others = self.anchors.iter().filter(|(_, other)| other == anchor).map(|(other, _)| *other);
-            if let Some(subschema) = self.subschemas.get_mut(*index) {
-                subschema.dynamic.extend(others);
-            }
-        }
+        self.meet();
         let in_place = |subschema: &'_ Subschema| {
             subschema.in_place.iter().chain(&subschema.dynamic).copied().collect::<Vec<_>>()
         };
@@ -208,6 +205,26 @@ impl<'r> Walk<'r> {
         Ok(Chains { fan_out, at_one_value, in_all })
     }
 
+    /// Lets each dynamic reference lead to every anchor of its name, through one node for the name: a schema can have a hundred
+    /// thousand of both.
+    fn meet(&mut self) {
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, anchor) in std::mem::take(&mut self.anchors) {
+            let name = *names.entry(anchor).or_insert_with(|| {
+                self.subschemas.push(Subschema { passes: 1, is_name: true, ..Subschema::default() });
+                self.subschemas.len().saturating_sub(1)
+            });
+            if let Some(subschema) = self.subschemas.get_mut(name) {
+                subschema.dynamic.push(index);
+            }
+        }
+        for (index, anchor) in std::mem::take(&mut self.dynamic) {
+            if let (Some(subschema), Some(name)) = (self.subschemas.get_mut(index), names.get(&anchor)) {
+                subschema.dynamic.push(*name);
+            }
+        }
+    }
+
     fn order<'s, I: Iterator<Item = &'s usize>>(
         &'s self,
         edges: impl Fn(&'s Subschema) -> I,
@@ -220,12 +237,12 @@ impl<'r> Walk<'r> {
     fn fan_out(&self, order: &[usize], edges: &[Vec<usize>]) -> u64 {
         let mut counts = vec![1_u64; edges.len()];
         for index in order {
-            let below = targets(edges, *index)
-                .iter()
-                .fold(0_u64, |sum, target| sum.saturating_add(counts.get(*target).copied().unwrap_or(1)));
-            let passes = self.subschemas.get(*index).map_or(1, |subschema| subschema.passes);
+            let Some(subschema) = self.subschemas.get(*index) else { continue };
+            let below = targets(edges, *index).iter().filter_map(|target| counts.get(*target)).copied();
+            let below =
+                if subschema.is_name { below.max().unwrap_or(0) } else { below.fold(0, u64::saturating_add) };
             if let Some(count) = counts.get_mut(*index) {
-                *count = below.saturating_mul(passes).saturating_add(1);
+                *count = below.saturating_mul(subschema.passes).saturating_add(1);
             }
         }
         counts.into_iter().max().unwrap_or(1)
