@@ -228,7 +228,6 @@ fn nonsense_bytes_are_findings() {
         "\u{feff}{}",
         "{\"a\" 1}",
         "01",
-        "1e999",
         "\"\\ud800\"",
         "'x'",
         "[1] []",
