@@ -61,7 +61,7 @@ impl Registry {
     }
 
     /// Finishes what was begun, seals the active pack, and gives the folder back. Every other handle fails from now on with
-    /// [`Closed`](RegistryError::Closed). Closing again is no error.
+    /// [`Closed`](RegistryError::Closed). Closing again is no error, and does not wait.
     ///
     /// # Errors
     /// `Unavailable` when the writer had stopped, or when the last writes fail. The folder is given back all the same, and nothing that
@@ -76,7 +76,9 @@ impl Registry {
         self.shared.readers.close();
         let Some(writer) = &self.shared.writer else { return Ok(()) };
         let (reply, answer) = oneshot::channel();
-        writer.commands.send(Command::Close(reply)).await.map_err(|_| RegistryError::Closed)?;
+        let commands = writer.commands.clone();
+        // On its own: the queue may be full, and a caller who has gone away has closed the registry all the same.
+        drop(tokio::spawn(async move { drop(commands.send(Command::Close(reply)).await) }));
         self.answer(answer).await
     }
 

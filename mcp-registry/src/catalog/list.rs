@@ -30,19 +30,21 @@ impl Snapshot<'_> {
         // One seek for each name, however many versions it has.
         let mut seek = self
             .0
-            .prepare_cached("SELECT name FROM version WHERE name >= ?1 AND name > ?2 ORDER BY name LIMIT 1")
+            .prepare_cached("SELECT name FROM version WHERE name >= ?1 ORDER BY name LIMIT 1")
             .map_err(fail)?;
         let mut names: Vec<Name> = Vec::new();
-        let mut last = after.to_owned();
+        // A name has no character below this one: what follows a name begins here.
+        let behind = |name: &str| format!("{name}!");
+        let mut from = if after < prefix { prefix.to_owned() } else { behind(after) };
         while names.len() < limit {
-            let mut found = seek.query(params![prefix, last]).map_err(fail)?;
+            let mut found = seek.query([&from]).map_err(fail)?;
             let Some(row) = found.next().map_err(fail)? else { break };
             let name: String = row.get(0).map_err(fail)?;
             if !name.starts_with(prefix) {
                 break;
             }
+            from = behind(&name);
             names.push(name.parse()?);
-            last = name;
         }
         Ok(names)
     }

@@ -53,8 +53,9 @@ impl Readers {
             };
             work(&Snapshot(&connection))
         };
-        // One that failed may be in any state.
-        if outcome.is_ok() && !pool.turns.is_closed() {
+        // One whose database failed may be in any state.
+        let usable = !matches!(outcome, Err(RegistryError::Catalog { .. }));
+        if usable && !pool.turns.is_closed() {
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
         outcome

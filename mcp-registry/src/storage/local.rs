@@ -124,11 +124,9 @@ impl Folder {
     fn put(&self, key: &Key, bytes: &[u8], when: PutWhen) -> io::Result<()> {
         let path = self.path(key);
         let parent = self.make_parent(&path)?;
-        let count = self.temporary.fetch_add(1, Ordering::Relaxed);
         // Keys have no segment that begins with a dot, so this is nobody's object; a kill leaves it behind, unseen.
-        let temporary = parent.join(format!(".put-{}-{count}", std::process::id()));
+        let (temporary, mut file) = self.create_temporary(parent)?;
         let written = (|| {
-            let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             match when {
@@ -145,6 +143,19 @@ impl Folder {
         written?;
         removed?;
         sync_folder(parent)
+    }
+
+    /// A file that was not there: a left-over name may be a second name of an object.
+    fn create_temporary(&self, parent: &Path) -> io::Result<(PathBuf, File)> {
+        loop {
+            let count = self.temporary.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!(".put-{}-{count}", std::process::id()));
+            match File::create_new(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn read(&self, key: &Key, range: &Range<u64>) -> Result<Bytes, StorageError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use mcp_core::ErrorKind;
-use mcp_registry::{Bump, Draft, Expect, Registry, Select, Settings};
+use mcp_registry::{Bump, Draft, Expect, Registry, RegistryError, Select, Settings};
 
 use crate::{assert_sound, kind, name, put, resolved, text, version};
 
@@ -130,6 +130,20 @@ async fn a_handle_acts_under_its_own_name_and_closes_with_the_others() {
     assert_eq!(resolved(&other, "app", Select::latest()).await, Err(ErrorKind::Unavailable));
     let again = Registry::open(folder.path()).await.unwrap();
     assert_eq!(again.changes(0, 1).await.unwrap()[0].actor.as_str(), "alice");
+}
+
+#[tokio::test]
+async fn a_dropped_close_gives_the_folder_back_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    assert!(registry.close().now_or_never().is_none());
+    // The lock is the only sign that it is over.
+    while matches!(Registry::open(folder.path()).await, Err(RegistryError::Locked { .. })) {
+        tokio::task::yield_now().await;
+    }
+    let again = Registry::open_read_only(folder.path()).await.unwrap();
+    assert_eq!(text(&again, "app", Select::latest()).await, Ok("x".to_owned()));
 }
 
 #[tokio::test]

@@ -132,3 +132,37 @@ async fn a_catalog_from_an_earlier_state_uses_no_pack_name_again() {
     assert!(folder.path().join("packs/0000000003-0000000001").exists());
     registry.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_folder_whose_writer_was_killed_can_be_read_before_it_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    copy_folder(folder.path(), copy.path());
+    let reader = Registry::open_read_only(copy.path()).await.unwrap();
+    assert_eq!(text(&reader, "app", Select::latest()).await, Ok("x".to_owned()));
+    assert_sound(&reader).await;
+    registry.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_was_overtaken_writes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    // As on a file system whose locks do not hold: another writer takes the next epoch.
+    let other = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    other.execute("UPDATE meta SET value = '2' WHERE key = 'epoch'", []).unwrap();
+    for _ in 0..2 {
+        match registry.publish(Draft::new(&name("app"), "y"), &version("2.0.0")).await {
+            Err(RegistryError::WriterStopped { reason }) => {
+                assert!(reason.contains("a later writer has taken over, with epoch 2 after 1"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(kind(registry.yank(&name("app"), &version("1.0.0"), "r").await), Some(ErrorKind::Unavailable));
+    assert_eq!(registry.changes(0, 10).await.unwrap().len(), 1);
+    assert_eq!(text(&registry, "app", Select::latest()).await, Ok("x".to_owned()));
+}

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mcp_registry::{LocalStorage, MemoryStorage, StorageBackend, conformance};
+use mcp_registry::{LocalStorage, MemoryStorage, PutWhen, StorageBackend, conformance};
 
 #[tokio::test]
 async fn memory_storage_does_what_the_trait_demands() {
@@ -31,4 +31,19 @@ async fn local_storage_lists_only_objects() {
         .map(|stat| stat.key.to_string())
         .collect();
     assert_eq!(keys, ["packs/good"]);
+}
+
+#[tokio::test]
+async fn a_put_that_a_kill_cut_short_is_not_written_through_by_a_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = ("packs/old".parse().unwrap(), "packs/new".parse().unwrap());
+    let storage = LocalStorage::new(folder.path());
+    storage.put(&old, "old bytes".into(), PutWhen::Absent).await.unwrap();
+    // A kill between the link and the removal leaves the temporary name on the same file; a process number comes back, in a container often.
+    let packs = folder.path().join("packs");
+    std::fs::hard_link(packs.join("old"), packs.join(format!(".put-{}-0", std::process::id()))).unwrap();
+    let again = LocalStorage::new(folder.path());
+    again.put(&new, "new bytes".into(), PutWhen::Absent).await.unwrap();
+    assert_eq!(&again.read(&old, 0..9).await.unwrap()[..], b"old bytes");
+    assert_eq!(&again.read(&new, 0..9).await.unwrap()[..], b"new bytes");
 }
