@@ -1,0 +1,115 @@
+//! Puts together what the page shows.
+
+use mcp_core::Timestamp;
+use mcp_registry::Stats;
+use mcp_validation::quality::Score;
+
+use crate::check::{Checking, FIELDS, KEY, pointer};
+use crate::prove::Proof;
+use crate::publish::Publishing;
+use crate::read::Reading;
+use crate::report::{Bar, Page, StageCard};
+use crate::screen::megabytes;
+use crate::timeline::Timeline;
+
+/// Everything that one run came to.
+pub struct Story {
+    /// What was read.
+    pub reading: Reading,
+    /// What was found about it.
+    pub checking: Checking,
+    /// What was published.
+    pub publishing: Publishing,
+    /// What the registry holds.
+    pub stats: Stats,
+    /// What each server says that it runs.
+    pub servers: Vec<StageCard>,
+    /// What was verified.
+    pub proof: Proof,
+    /// What the journal tells.
+    pub timeline: Timeline,
+}
+
+impl Story {
+    /// Whether every archive was read and published, or lost its name to another one.
+    pub fn is_complete(&self) -> bool {
+        self.reading.unreadable.is_empty() && self.publishing.refused.is_empty()
+    }
+
+    /// What was not done, in a few words.
+    pub fn shortcomings(&self) -> String {
+        let (unreadable, refused) = (self.reading.unreadable.len(), self.publishing.refused.len());
+        format!(
+            "{unreadable} archives could not be read, {refused} crates could not be published; see the lists above"
+        )
+    }
+
+    /// The page.
+    pub fn page(&self, made_at: Timestamp) -> Page {
+        let quality = &self.checking.quality;
+        let archives = self.reading.crates.len() + self.reading.unreadable.len();
+        let valid = quality.validity.map_or_else(|| "n/a".to_owned(), |score| score.to_string());
+        let tiles = [
+            ("archives read", format!("{} of {archives}", self.reading.crates.len())),
+            ("valid manifests", valid),
+            ("versions in the registry", self.stats.versions.to_string()),
+            (
+                "stored",
+                format!("{} for {}", megabytes(self.stats.stored_bytes), megabytes(self.stats.logical_bytes)),
+            ),
+            ("catalog verified", self.proof.catalog.clone()),
+            ("journal verified", self.proof.journal.clone()),
+        ];
+        let findings = self.checking.findings.iter().take(10);
+        Page {
+            made_at,
+            summary: self.summary(),
+            tiles: tiles.into_iter().map(|(label, value)| (label.to_owned(), value)).collect(),
+            stages: self.servers.clone(),
+            ways: self.timeline.ways(),
+            evidence: self.timeline.evidence(),
+            quality: self.quality(),
+            findings: findings
+                .map(|kind| (kind.code.clone(), kind.example.clone(), kind.manifests))
+                .collect(),
+            timeline: self.timeline.moments(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let ways = self.timeline.ways();
+        let came_to = |outcome: &str| ways.iter().filter(|way| way.outcome == outcome).count();
+        let rest = if self.is_complete() {
+            String::new()
+        } else {
+            format!(" Not complete: {}.", self.shortcomings())
+        };
+        format!(
+            "Of {} promotions {} succeeded and {} were rolled back by the engine.{rest}",
+            ways.len(),
+            came_to("succeeded"),
+            came_to("rolled back")
+        )
+    }
+
+    fn quality(&self) -> Vec<(String, Vec<Bar>)> {
+        let quality = &self.checking.quality;
+        let bar = |label: &str, score: Score| Bar {
+            label: label.to_owned(),
+            numerator: score.numerator,
+            denominator: score.denominator,
+        };
+        let complete = FIELDS
+            .iter()
+            .filter_map(|field| Some(bar(field, *quality.completeness.get(&pointer(field))?)))
+            .collect();
+        let valid = quality.validity.map(|score| bar("valid", score)).into_iter().collect();
+        let unique = quality.uniqueness.get(KEY).and_then(|key| key.unique);
+        let unique = unique.map(|score| bar("name and version", score)).into_iter().collect();
+        vec![
+            ("Completeness, by field".to_owned(), complete),
+            ("Validity".to_owned(), valid),
+            ("Uniqueness".to_owned(), unique),
+        ]
+    }
+}
