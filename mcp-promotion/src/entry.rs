@@ -242,12 +242,12 @@ impl fmt::Display for Happened {
                 };
                 write!(f, "{what} by {}: {}", requested.requester, requested.release)
             }
-            Self::Pinned { promotion } => write!(f, "/{promotion} artifacts pinned"),
-            Self::Unpinned { promotion } => write!(f, "/{promotion} pin given up"),
-            Self::Voted { promotion, voter, vote, .. } => write!(f, "/{promotion} {vote} by {voter}"),
-            Self::Delayed { promotion, by, why } => write!(f, "/{promotion} delayed by {by}: {why}"),
-            Self::Passed { promotion, evidence } => {
-                write!(f, "/{promotion} may start")?;
+            Self::Pinned { .. } => f.write_str("artifacts pinned"),
+            Self::Unpinned { .. } => f.write_str("pin given up"),
+            Self::Voted { voter, vote, .. } => write!(f, "{vote} by {voter}"),
+            Self::Delayed { by, why, .. } => write!(f, "delayed by {by}: {why}"),
+            Self::Passed { evidence, .. } => {
+                f.write_str("may start")?;
                 for gate in &evidence.gates {
                     write!(f, "; {}: {}", gate.gate, gate.saw)?;
                 }
@@ -259,21 +259,21 @@ impl fmt::Display for Happened {
                 }
                 Ok(())
             }
-            Self::Changed { promotion, from, to, reason, by } => {
-                write!(f, "/{promotion} {from} -> {to}")?;
+            Self::Changed { from, to, reason, by, .. } => {
+                write!(f, "{from} -> {to}")?;
                 if let Some(by) = by {
                     write!(f, " by {by}")?;
                 }
                 if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
             }
-            Self::CallFailed { promotion, call, why } => write!(f, "/{promotion} {call} failed: {why}"),
-            Self::Applied { promotion, release } => {
+            Self::CallFailed { call, why, .. } => write!(f, "{call} failed: {why}"),
+            Self::Applied { release, .. } => {
                 let hex: String = release.to_string().chars().take(15).collect();
-                write!(f, "/{promotion} runs {hex}")
+                write!(f, "runs {hex}")
             }
             Self::Sampled(sampled) => {
                 let Counts { good, total, .. } = sampled.canary;
-                write!(f, "/{} {good} of {total} good, {}", sampled.promotion, sampled.judgement)?;
+                write!(f, "{good} of {total} good, {}", sampled.judgement)?;
                 match &sampled.trouble {
                     Some(trouble) => write!(f, " ({trouble})"),
                     None => Ok(()),

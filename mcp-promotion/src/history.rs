@@ -30,12 +30,11 @@ impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for moment in &self.moments {
             let Moment { position, entry } = moment;
-            let own = if matches!(entry.what, crate::Happened::Requested(_)) {
-                format!("/{position} ")
-            } else {
-                String::new()
-            };
-            writeln!(f, "{position:>4} {} {}{own}{}", entry.at, self.stage, entry.what)?;
+            write!(f, "{position:>4} {} {}", entry.at, self.stage)?;
+            if let Some(promotion) = entry.what.promotion(*position) {
+                write!(f, "/{promotion}")?;
+            }
+            writeln!(f, " {}", entry.what)?;
         }
         Ok(())
     }

@@ -71,6 +71,8 @@ mod approval;
 mod authorizer;
 mod blocker;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod entry;
 mod error;
@@ -82,6 +84,7 @@ mod lease;
 pub mod machine;
 mod millis;
 mod pipeline;
+mod plan;
 
 mod policy;
 mod promotion;
@@ -110,6 +113,7 @@ pub use lease::Lease;
 pub use machine::Deployed;
 pub use pipeline::{Pipeline, PipelineBuilder};
 
+pub use plan::{Constraint, Group, Lockstep, Plan, Wave};
 pub use policy::{Calls, OnNoPredecessor, Policy, Queue};
 pub use promotion::{Kind, Progress, Promotion, PromotionId};
 pub use release::Release;

@@ -136,3 +136,42 @@ impl fmt::Display for State {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as it stands in the design, with the rows for promotions of kind rollback, which become stuck where others roll back.
+    const TABLE: &str = "
+        pending:      deploying rejected expired cancelled superseded
+        deploying:    verifying rolling_back paused failed stuck
+        verifying:    succeeded rolling_back paused stuck
+        paused:       deploying verifying succeeded rolling_back stuck
+        rolling_back: rolled_back stuck
+        stuck:        rolling_back failed
+    ";
+
+    /// Invariant 7, for the states without a row.
+    #[test]
+    fn every_pair_of_states_is_allowed_exactly_where_the_table_has_it() {
+        for from in State::ALL {
+            let row =
+                TABLE.lines().find_map(|line| line.trim().strip_prefix(from.as_str())?.strip_prefix(':'));
+            let listed: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
+            let allowed: Vec<State> = State::ALL.into_iter().filter(|to| from.may_become(*to)).collect();
+            let shown: Vec<&str> = allowed.iter().map(|to| to.as_str()).collect();
+            assert!(
+                listed.iter().all(|to| shown.contains(to)) && shown.len() == listed.len(),
+                "{from}: {shown:?}"
+            );
+            assert_eq!(from.is_terminal(), listed.is_empty(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_state_reads_the_same_in_text_and_in_json() {
+        for state in State::ALL {
+            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+        }
+    }
+}

@@ -69,13 +69,20 @@ impl Engine {
                     .to_owned())
             }
         };
-        match outcome {
-            Ok(()) => {
-                driving.paced.remove(&number);
-                self.record(turn.slot, &Command::Pinned { fence: turn.fence, promotion: number }).await
-            }
-            Err(why) => self.delay(turn, driving, promotion, "pin", why, None).await,
+        if let Err(why) = outcome {
+            return self.delay(turn, driving, promotion, "pin", why, None).await;
         }
+        driving.paced.remove(&number);
+        let recorded =
+            self.record(turn.slot, &Command::Pinned { fence: turn.fence, promotion: number }).await;
+        if recorded.is_err() && self.load(turn.slot).await?.find(number)?.pin_released {
+            // Pins have no fences: while this driver slept, another one took over, and gave up the pin that this one has just made again.
+            if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
+                let attempted = format!("release the pin of {}, which was given up before", promotion.id);
+                pin.release(holder).await.map_err(PromotionError::seam(attempted))?;
+            }
+        }
+        recorded
     }
 
     pub(super) async fn give_up_pin(

@@ -1,0 +1,182 @@
+//! Every crash, every pair of crashes, and every pause with a takeover, over the engine's own code.
+//!
+//! A process asks for a release, approves it and drives it to its end. Each journal write, stage call and pin call has two points, before
+//! and after it, at which the process can be stopped: for ever (a crash) or until another one has gone on for a while (a pause). Futures are
+//! polled by hand, so every run is exactly repeatable.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests stop at the first surprise, and print their counts"
+)]
+
+mod probe;
+mod process;
+mod world;
+
+use process::{Process, Progress};
+use world::{Outcome, Switches, World};
+
+/// What a run of one kind came to.
+#[derive(Default)]
+struct Counts {
+    runs: usize,
+    violations: Vec<String>,
+}
+
+impl Counts {
+    fn add(&mut self, what: String, world: &World) {
+        self.runs += 1;
+        let found = world.violations();
+        if !found.is_empty() {
+            self.violations.push(format!("{what}: {}", found.join("; ")));
+        }
+    }
+
+    #[track_caller]
+    fn expect_none(&self, what: &str) {
+        println!("{what}: {} runs, {} with violations", self.runs, self.violations.len());
+        assert!(
+            self.violations.is_empty(),
+            "{what}, the first ones:\n{}",
+            self.violations[..self.violations.len().min(5)].join("\n")
+        );
+    }
+}
+
+/// How the next process comes up after a crash.
+#[derive(Clone, Copy, Debug)]
+enum Restart {
+    /// Another process, which waits for the lease to end.
+    OtherOwner,
+    /// The same service, started again under its name.
+    SameOwner,
+    /// The same process: only the future was dropped.
+    SameEngine,
+}
+
+const RESTARTS: [Restart; 3] = [Restart::OtherOwner, Restart::SameOwner, Restart::SameEngine];
+
+fn restart(world: &World, crashed: Process, how: Restart, owner: &str) -> Process {
+    match how {
+        Restart::OtherOwner => Process::new(world, owner),
+        Restart::SameOwner => Process::new(world, "a"),
+        Restart::SameEngine => crashed.again(),
+    }
+}
+
+/// How many points a run without any stop has.
+fn points(outcome: Outcome) -> usize {
+    let world = World::new(outcome, Switches::default());
+    let mut process = Process::new(&world, "a");
+    assert_eq!(process.go_on(None), Progress::Done);
+    world.check_end();
+    assert_eq!(world.violations(), [""; 0], "without any stop");
+    process.points()
+}
+
+fn crashes(outcome: Outcome, switches: Switches, in_pairs: bool) -> (Counts, Counts) {
+    let (mut single, mut pairs) = (Counts::default(), Counts::default());
+    let begin = World::new(outcome, switches);
+    for how in RESTARTS {
+        for first in 0..points(outcome) {
+            // A second point behind the end of the run is a single crash.
+            let seconds = if in_pairs { 0..usize::MAX } else { usize::MAX - 1..usize::MAX };
+            for second in seconds {
+                let world = begin.copy();
+                let mut process = Process::new(&world, "a");
+                assert_eq!(process.go_on(Some(first)), Progress::Stopped);
+                let mut process = restart(&world, process, how, "b");
+                let stopped = process.go_on(Some(second)) == Progress::Stopped;
+                if stopped {
+                    let mut last = restart(&world, process, how, "c");
+                    last.go_on(None);
+                }
+                world.check_end();
+                let what = format!("{outcome:?}, {how:?}, crash at {first} and {second}");
+                if stopped {
+                    pairs.add(what, &world)
+                } else {
+                    single.add(what, &world)
+                }
+                if !stopped {
+                    break;
+                }
+            }
+        }
+    }
+    (single, pairs)
+}
+
+fn pauses(outcome: Outcome, switches: Switches) -> Counts {
+    let mut counts = Counts::default();
+    let begin = World::new(outcome, switches);
+    for first in 0..points(outcome) {
+        for second in 0.. {
+            let world = begin.copy();
+            let mut a = Process::new(&world, "a");
+            assert_eq!(a.go_on(Some(first)), Progress::Stopped);
+            let mut b = Process::new(&world, "b");
+            let b_stopped = b.go_on(Some(second)) == Progress::Stopped;
+            a.go_on(None);
+            if b_stopped {
+                b.go_on(None);
+            }
+            // Whoever comes last finds nothing left to do, or does it.
+            Process::new(&world, "c").go_on(None);
+            world.check_end();
+            counts.add(format!("{outcome:?}, a pauses at {first}, b goes on to {second}"), &world);
+            if !b_stopped {
+                break;
+            }
+        }
+    }
+    counts
+}
+
+/// Invariants 4, 5, 6, 7 and 11.
+#[test]
+fn no_crash_and_no_pair_of_crashes_breaks_an_invariant() {
+    for outcome in [Outcome::RollsBack, Outcome::Succeeds] {
+        let (single, pairs) = crashes(outcome, Switches::default(), true);
+        single.expect_none(&format!("{outcome:?}, single crashes"));
+        pairs.expect_none(&format!("{outcome:?}, pairs of crashes"));
+        assert!(single.runs >= 3 * points(outcome) && pairs.runs > 1000, "{} {}", single.runs, pairs.runs);
+    }
+}
+
+/// Invariants 4, 5, 6, 7 and 11.
+#[test]
+fn no_pause_with_a_takeover_breaks_an_invariant() {
+    for outcome in [Outcome::RollsBack, Outcome::Succeeds] {
+        let counts = pauses(outcome, Switches::default());
+        counts.expect_none(&format!("{outcome:?}, pauses"));
+        assert!(counts.runs > 500, "{}", counts.runs);
+    }
+}
+
+/// The enumeration has teeth: what the invariants rest on is taken away, one thing at a time.
+#[test]
+fn without_fences_or_expected_versions_the_enumeration_finds_violations() {
+    let cases = [
+        ("the target ignores fences", Switches { target_ignores_fences: true, ..Switches::default() }),
+        ("observe registers no fence", Switches { observe_registers_no_fence: true, ..Switches::default() }),
+        ("the journal ignores versions", Switches { journal_ignores_versions: true, ..Switches::default() }),
+        ("the target ignores keys", Switches { target_ignores_keys: true, ..Switches::default() }),
+    ];
+    for (what, switches) in cases {
+        let pauses = pauses(Outcome::RollsBack, switches);
+        let (single, _) = crashes(Outcome::RollsBack, switches, false);
+        println!(
+            "{what}: violations in {} of {} pauses, {} of {} crashes",
+            pauses.violations.len(),
+            pauses.runs,
+            single.violations.len(),
+            single.runs,
+        );
+        let found = pauses.violations.len();
+        assert!(found > 0, "{what}: {found} violations");
+    }
+}

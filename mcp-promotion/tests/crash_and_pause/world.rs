@@ -1,0 +1,334 @@
+//! What survives a crash: the journal, the target behind the stage, the pins, the clock. It watches for violations.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use mcp_core::{
+    Artifact, Clock, Digest, ErrorKind, Holder, ManualClock, Name, SeamError, SequentialIds, Timestamp,
+};
+use mcp_promotion::machine::StageState;
+use mcp_promotion::{
+    Append, Chain, Context, Fence, Guardrail, Happened, Journal, JournalError, JudgeChoice, Kind,
+    MemoryJournal, Observed, Pipeline, Policy, Release, Sample, StageError, State,
+};
+
+use crate::probe::Probe;
+use crate::process::{engine, promote};
+
+/// How the promotion ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The second release is well.
+    Succeeds,
+    /// It is not.
+    RollsBack,
+}
+
+/// What can be taken away.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Switches {
+    pub(crate) target_ignores_fences: bool,
+    pub(crate) observe_registers_no_fence: bool,
+    pub(crate) journal_ignores_versions: bool,
+    pub(crate) target_ignores_keys: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) journal: MemoryJournal,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ids: Arc<SequentialIds>,
+    pub(crate) second: Release,
+    first: Release,
+    outcome: Outcome,
+    switches: Switches,
+    target: Arc<Mutex<Target>>,
+    /// What was folded of the stream so far; `Err` once it does not fold.
+    fold: Arc<Mutex<(Chain, Result<StageState, String>)>>,
+}
+
+#[derive(Clone, Default)]
+struct Target {
+    /// The largest fence that it was shown, as far as it takes note.
+    fence: u64,
+    /// The largest fence that `observe` was called with: the truth, whatever the target takes note of.
+    observed: u64,
+    running: Option<Digest>,
+    last_key: String,
+    /// Every change that happened: key and release.
+    changes: Vec<(String, Digest)>,
+    pins: BTreeMap<Holder, BTreeMap<Artifact, Option<Timestamp>>>,
+    violations: Vec<String>,
+}
+
+fn release(version: &str) -> Release {
+    Release::of([(format!("app@{version}").as_str(), Digest::of(version.as_bytes()))]).unwrap()
+}
+
+/// Polls a future that needs nothing from outside.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits for something"),
+    }
+}
+
+impl World {
+    /// The first release runs already.
+    pub(crate) fn new(outcome: Outcome, switches: Switches) -> Self {
+        let world = Self {
+            journal: MemoryJournal::new(),
+            clock: Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap())),
+            ids: Arc::new(SequentialIds::starting_at(1)),
+            first: release("1.0.0"),
+            second: release("2.0.0"),
+            outcome,
+            switches,
+            target: Arc::default(),
+            fold: Arc::new(Mutex::new((
+                Chain::start(Self::stream()),
+                Ok(StageState::new("prod".parse().unwrap())),
+            ))),
+        };
+        let setup = engine(&world, "setup", &Arc::new(Probe::default()));
+        now(promote(setup, Arc::clone(&world.clock), world.first.clone(), "first")).unwrap();
+        let mut target = world.target.lock().unwrap();
+        assert_eq!(target.running, Some(world.first.digest()), "the first release runs");
+        target.changes.clear();
+        drop(target);
+        world
+    }
+
+    /// Another world that has come as far as this one.
+    pub(crate) fn copy(&self) -> Self {
+        let journal = MemoryJournal::new();
+        let events = now(self.journal.read(&Self::stream(), 0, usize::MAX)).unwrap();
+        now(journal.append(&[Append::new(Self::stream(), 0, events)])).unwrap();
+        Self {
+            journal,
+            clock: Arc::new(ManualClock::at(self.clock.now())),
+            ids: Arc::new(SequentialIds::starting_at(100)),
+            target: Arc::new(Mutex::new(self.target.lock().unwrap().clone())),
+            fold: Arc::new(Mutex::new(self.fold.lock().unwrap().clone())),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn pipeline(&self) -> Pipeline {
+        let mut guardrail = Guardrail::default();
+        (guardrail.consecutive, guardrail.min_windows) = (2, 2);
+        guardrail.bake = Duration::from_secs(20);
+        let policy = Policy::judged_by(JudgeChoice::Guardrail(guardrail), Duration::from_secs(10));
+        Pipeline::builder().stage("prod", policy.approvals(1).gate("open")).build().unwrap()
+    }
+
+    pub(crate) fn violate(&self, what: String) {
+        self.target.lock().unwrap().violations.push(what);
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.target.lock().unwrap().violations.clone()
+    }
+
+    fn stream() -> Name {
+        "stage/prod".parse().unwrap()
+    }
+
+    /// What the journal says now, and the events that came since the last look.
+    fn folded(&self) -> (Result<StageState, String>, Vec<(u64, Happened)>) {
+        let mut fold = self.fold.lock().unwrap();
+        let (chain, state) = &mut *fold;
+        let mut news = Vec::new();
+        for bytes in now(self.journal.read(&Self::stream(), chain.version(), usize::MAX)).unwrap() {
+            let Ok(folding) = state else { break };
+            let read = chain.read(&bytes).map_err(|error| error.to_string());
+            let applied = read.and_then(|entry| {
+                folding.apply(&entry).map_err(|why| format!("event {}: {why}", chain.version()))?;
+                Ok(entry)
+            });
+            match applied {
+                Ok(entry) => news.push((chain.version(), entry.what)),
+                Err(why) => *state = Err(why),
+            }
+        }
+        (state.clone(), news)
+    }
+
+    /// Appends for the process `owner`; invariant 6 for the journal.
+    pub(crate) fn append(&self, owner: &Name, batch: &[Append]) -> Result<(), JournalError> {
+        let (before, _) = self.folded();
+        let mut batch = batch.to_vec();
+        if self.switches.journal_ignores_versions {
+            for append in &mut batch {
+                append.expected = now(self.journal.read(&append.stream, 0, usize::MAX)).unwrap().len() as u64;
+            }
+        }
+        now(self.journal.append(&batch))?;
+        let (Ok(before), (Ok(after), news)) = (before, self.folded()) else {
+            self.violate("invariant 4: the stream does not fold any more".to_owned());
+            return Ok(());
+        };
+        let lease = before.lease().map(|lease| lease.owner.clone());
+        for (position, what) in news {
+            let by_driver = match what {
+                Happened::Requested(_)
+                | Happened::Voted { .. }
+                | Happened::LeaseTaken { .. }
+                | Happened::LeaseReleased { .. } => false,
+                Happened::Changed { by, .. } => by.is_none(),
+                _ => true,
+            };
+            if by_driver && lease.as_ref() != Some(owner) {
+                self.violate(format!(
+                    "invariant 6: {owner} wrote event {position} under a lease of {lease:?}"
+                ));
+            }
+        }
+        for promotion in before.promotions().filter(|promotion| promotion.state.is_terminal()) {
+            let state = after.promotion(promotion.id.number).map(|promotion| promotion.state);
+            if state != Some(promotion.state) {
+                self.violate(format!(
+                    "invariant 7: {} was {} and is {state:?}",
+                    promotion.id, promotion.state
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn observe(&self, fence: Fence) -> Result<Observed, StageError> {
+        let mut target = self.target.lock().unwrap();
+        self.fenced(&target, fence)?;
+        if !self.switches.observe_registers_no_fence {
+            target.fence = target.fence.max(fence.0);
+        }
+        target.observed = target.observed.max(fence.0);
+        Ok(target.running.map_or(Observed::Nothing, Observed::Running))
+    }
+
+    fn fenced(&self, target: &Target, fence: Fence) -> Result<(), StageError> {
+        if fence.0 < target.fence && !self.switches.target_ignores_fences {
+            let context = format!("fence {fence} is older than {}", target.fence);
+            return Err(SeamError::new(ErrorKind::Conflict, context));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&self, release: &Release, context: &Context) -> Result<(), StageError> {
+        let (folded, _) = self.folded();
+        let mut target = self.target.lock().unwrap();
+        self.fenced(&target, context.fence)?;
+        target.fence = target.fence.max(context.fence.0);
+        let repeated = target.last_key == context.key && target.running == Some(release.digest());
+        if repeated && !self.switches.target_ignores_keys {
+            return Ok(());
+        }
+        if context.fence.0 < target.observed {
+            let what =
+                format!("invariant 6: fence {} changed the stage after {}", context.fence, target.observed);
+            target.violations.push(what);
+        }
+        let wanted = if context.kind == Kind::Deploy { State::Deploying } else { State::RollingBack };
+        match folded.map(|state| state.promotion(context.promotion.number).map(|promotion| promotion.state)) {
+            Ok(Some(state)) if state == wanted => {}
+            other => {
+                let what = format!("invariant 5: {} is applied while {other:?}", context.promotion);
+                target.violations.push(what);
+            }
+        }
+        if let Some(artifact) = release.artifacts().iter().find(|artifact| !target.keeps(artifact)) {
+            let what = format!("{artifact} is applied although nobody keeps it");
+            target.violations.push(what);
+        }
+        target.running = Some(release.digest());
+        target.last_key = context.key.clone();
+        target.changes.push((context.key.clone(), release.digest()));
+        Ok(())
+    }
+
+    pub(crate) fn sample(&self) -> Result<Vec<Sample>, StageError> {
+        let ill = self.outcome == Outcome::RollsBack
+            && self.target.lock().unwrap().running == Some(self.second.digest());
+        Ok(vec![Sample::canary("one", if ill { 50 } else { 100 }, 100)])
+    }
+
+    pub(crate) fn pin(
+        &self,
+        holder: &Holder,
+        artifacts: &[Artifact],
+        expires: Option<Timestamp>,
+    ) -> Result<(), SeamError> {
+        let mut target = self.target.lock().unwrap();
+        let kept = target.pins.entry(holder.clone()).or_default();
+        kept.extend(artifacts.iter().map(|artifact| (artifact.clone(), expires)));
+        Ok(())
+    }
+
+    pub(crate) fn unpin(&self, holder: &Holder) -> Result<(), SeamError> {
+        self.target.lock().unwrap().pins.remove(holder);
+        Ok(())
+    }
+
+    /// What must hold when every process is through.
+    pub(crate) fn check_end(&self) {
+        let verifier = engine(self, "verifier", &Arc::new(Probe::default()));
+        if let Err(error) = now(verifier.verify()) {
+            self.violate(format!("invariant 4: {error}"));
+        }
+        let state = match self.folded().0 {
+            Ok(state) => state,
+            Err(why) => return self.violate(format!("invariant 4: {why}")),
+        };
+        let mut target = self.target.lock().unwrap();
+        let (expected, runs, changes) = match self.outcome {
+            Outcome::Succeeds => (State::Succeeded, self.second.digest(), vec![self.second.digest()]),
+            Outcome::RollsBack => {
+                (State::RolledBack, self.first.digest(), vec![self.second.digest(), self.first.digest()])
+            }
+        };
+        let ended: Vec<State> = state.promotions().skip(1).map(|promotion| promotion.state).collect();
+        if ended != [expected] {
+            target.violations.push(format!("invariant 7: the promotions ended as {ended:?}"));
+        }
+        if target.running != Some(runs)
+            || state.current().map(|current| current.release.digest()) != Some(runs)
+        {
+            let what = format!(
+                "invariant 7: the stage runs {:?}, the journal says {:?}",
+                target.running,
+                state.current()
+            );
+            target.violations.push(what);
+        }
+        let happened: Vec<Digest> = target.changes.iter().map(|(_, release)| *release).collect();
+        if happened != changes {
+            let what =
+                format!("invariant 11: the stage was changed {} times: {:?}", happened.len(), target.changes);
+            target.violations.push(what);
+        }
+        let needed: Vec<&Holder> = state
+            .promotions()
+            .filter(|promotion| state.is_needed(promotion.id.number))
+            .filter_map(|promotion| promotion.holder.as_ref())
+            .collect();
+        let lasting: Vec<&Holder> = target
+            .pins
+            .iter()
+            .filter(|(_, kept)| kept.values().any(Option::is_none))
+            .map(|(holder, _)| holder)
+            .collect();
+        if needed != lasting {
+            let what = format!("pins: {needed:?} are needed, {lasting:?} stay for ever");
+            target.violations.push(what);
+        }
+    }
+}
+
+impl Target {
+    fn keeps(&self, artifact: &Artifact) -> bool {
+        self.pins.values().any(|kept| kept.contains_key(artifact))
+    }
+}

@@ -1,0 +1,14 @@
+//! The life of promotions, command by command and step by step, with golden transcripts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests stop at the first surprise"
+)]
+
+mod hostile;
+mod random;
+mod scene;
+mod transcripts;
