@@ -168,7 +168,9 @@ mod tests {
             binding(&prod, &release("1.0.1"), &policy).unwrap(),
             binding(&prod, &release("1.0.0"), &policy.clone().approvals(2)).unwrap(),
         ];
-        let count = |now| tally(std::slice::from_ref(&vote), &policy, now, &"alice".parse().unwrap(), at(2)).missing();
+        let count = |now| {
+            tally(std::slice::from_ref(&vote), &policy, now, &"alice".parse().unwrap(), at(2)).missing()
+        };
         assert_eq!((count(seen), others.map(count)), (0, [1, 1, 1]));
     }
 }

@@ -8,7 +8,10 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod gates;
 mod hostile;
+#[cfg(feature = "sqlite")]
+mod journals;
 mod random;
 mod scene;
 mod transcripts;

@@ -94,7 +94,7 @@ async fn a_rollback_that_fails_is_stuck_until_somebody_retries_it() {
     scene.settle().await;
     assert_eq!(scene.state(&second).await, State::Stuck);
     let third = scene.engine.request("prod", &release("3.0.0"), "alice").await.unwrap();
-    assert_eq!(scene.blockers(&third).await, ["prod/14 is stuck; it must end first"]);
+    assert_eq!(scene.blockers(&third).await, ["prod/16 is stuck; it must end first"]);
     scene.engine.retry(&second, "bob").await.unwrap();
     scene.engine.cancel(&third, "alice").await.unwrap();
     scene.settle().await;
