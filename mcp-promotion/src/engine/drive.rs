@@ -72,9 +72,11 @@ impl Engine {
         let outcome = self.turn(slot, &**stage, &mut driving, timing).await;
         match outcome {
             // The newest lease is looked at again, from the beginning, before anything else is done.
-            Err(PromotionError::StaleDriver { .. } | PromotionError::Contended { .. }) => {
-                Ok(Step::Overtaken(slot.name.clone()))
-            }
+            Err(
+                PromotionError::StaleDriver { .. }
+                | PromotionError::Contended { .. }
+                | PromotionError::NotNow { .. },
+            ) => Ok(Step::Overtaken(slot.name.clone())),
             other => other,
         }
     }
@@ -143,9 +145,19 @@ impl Engine {
         }
     }
 
-    /// Records what a driver has found out or done.
+    /// Records what a driver does with its lease.
     pub(super) async fn record(&self, slot: &Slot, command: &Command) -> Result<Step, PromotionError> {
         self.record_if(slot, Change::drive(command)).await
+    }
+
+    /// Records what a driver has found out or done about a promotion.
+    pub(super) async fn record_about(
+        &self,
+        turn: &Turn<'_>,
+        number: u64,
+        command: &Command,
+    ) -> Result<Step, PromotionError> {
+        self.record_if(turn.slot, Change::about(command, turn.state.find(number)?)).await
     }
 
     pub(super) async fn record_if(&self, slot: &Slot, change: Change<'_>) -> Result<Step, PromotionError> {

@@ -47,7 +47,7 @@ impl Engine {
         to: State,
         reason: String,
     ) -> Result<Step, PromotionError> {
-        self.record(turn.slot, &Command::Move { fence: turn.fence, promotion, to, reason }).await
+        self.record_about(turn, promotion, &Command::Move { fence: turn.fence, promotion, to, reason }).await
     }
 
     pub(super) async fn make_pin_last(
@@ -74,7 +74,7 @@ impl Engine {
         }
         driving.paced.remove(&number);
         let recorded =
-            self.record(turn.slot, &Command::Pinned { fence: turn.fence, promotion: number }).await;
+            self.record_about(turn, number, &Command::Pinned { fence: turn.fence, promotion: number }).await;
         if recorded.is_err() && self.load(turn.slot).await?.find(number)?.pin_released {
             // Pins have no fences: while this driver slept, another one took over, and gave up the pin that this one has just made again.
             if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
@@ -100,7 +100,7 @@ impl Engine {
             }
         }
         driving.paced.remove(&number);
-        self.record(turn.slot, &Command::Unpinned { fence: turn.fence, promotion: number }).await
+        self.record_about(turn, number, &Command::Unpinned { fence: turn.fence, promotion: number }).await
     }
 
     /// Asks every gate of the recorded policy, and starts the promotion when all pass.
@@ -161,12 +161,9 @@ impl Engine {
         let release = promotion.release.digest();
         let evidence = Evidence { release, gates, upstream: Vec::new(), approved_by: Vec::new() };
         let command = Command::Start { fence: turn.fence, promotion: number, evidence, upstream };
-        let change = Change { asserts, ..Change::drive(&command) };
-        match self.record_if(turn.slot, change).await {
-            // Something that had to hold does not any more; the next step sees it.
-            Err(PromotionError::NotNow { .. }) => Ok(Step::Overtaken(turn.slot.name.clone())),
-            other => other,
-        }
+        // Decided once: after a lost race the stages before may have changed too, and are looked at again.
+        let change = Change { asserts, attempts: 1, ..Change::about(&command, promotion) };
+        self.record_if(turn.slot, change).await
     }
 
     /// Records why a pending promotion does not start, unless that is known, and lets some time pass before it is tried again.
@@ -183,7 +180,7 @@ impl Engine {
         let why = why.chars().take(MAX_EVIDENCE_CHARS).collect();
         let (fence, number) = (turn.fence, promotion.id.number);
         let command = Command::Delay { fence, promotion: number, by: by.to_owned(), why };
-        match self.record(turn.slot, &command).await? {
+        match self.record_about(turn, number, &command).await? {
             Step::Waiting(_) => Ok(Step::Waiting(Some(until))),
             step => Ok(step),
         }
@@ -235,7 +232,7 @@ impl Engine {
         };
         let observed = match self.observe(turn, driving, limit).await {
             Ok(observed) => observed,
-            Err(error) => return self.record(turn.slot, &failed("observe", told(&error))).await,
+            Err(error) => return self.record_about(turn, number, &failed("observe", told(&error))).await,
         };
         if let Some((to, reason)) = consequence(&turn.state, promotion, &observed, Looking::BeforeApply) {
             return self.go_to(turn, number, to, reason).await;
@@ -256,19 +253,19 @@ impl Engine {
         };
         driving.fence = None;
         if let Err(error) = bounded(turn.timing, limit, "apply", turn.stage.apply(&release, &context)).await {
-            return self.record(turn.slot, &failed("apply", told(&error))).await;
+            return self.record_about(turn, number, &failed("apply", told(&error))).await;
         }
         // What a stage says that it did, and what it runs, are two things.
         match self.observe(turn, driving, limit).await {
             Ok(observed) if runs(&observed, &release) => {
                 let (fence, release) = (turn.fence, release.digest());
-                self.record(turn.slot, &Command::Applied { fence, promotion: number, release }).await
+                self.record_about(turn, number, &Command::Applied { fence, promotion: number, release }).await
             }
             Ok(observed) => {
                 let why = format!("it was told to run {release} and said that it does, but runs {observed}");
-                self.record(turn.slot, &failed("apply", why)).await
+                self.record_about(turn, number, &failed("apply", why)).await
             }
-            Err(error) => self.record(turn.slot, &failed("observe", told(&error))).await,
+            Err(error) => self.record_about(turn, number, &failed("observe", told(&error))).await,
         }
     }
 
@@ -342,7 +339,7 @@ impl Engine {
             judge,
             judgement,
         };
-        self.record(turn.slot, &command).await
+        self.record_about(turn, number, &command).await
     }
 
     fn judge(

@@ -5,7 +5,7 @@ use mcp_core::{Digest, ErrorKind, Name, RequestId};
 use super::{Engine, Slot};
 use crate::journal::{Append, Chain};
 use crate::machine::{Command, StageState, decide};
-use crate::{Entry, PromotionError, UsedRequestId};
+use crate::{Entry, Promotion, PromotionError, UsedRequestId};
 
 /// How many events are read at once.
 const PAGE: usize = 4096;
@@ -67,17 +67,26 @@ pub(super) struct Change<'a> {
     pub(super) asserts: Vec<Append>,
     /// How often it may be decided again after a lost race.
     pub(super) attempts: u32,
+    /// A promotion, and the event that must still be the last one to have moved it.
+    pub(super) phase: Option<(u64, u64)>,
 }
 
 impl<'a> Change<'a> {
     /// What a person commands: decided again until it is through or refused.
     pub(super) const fn command(command: &'a Command, request: Option<&'a RequestId>) -> Self {
-        Self { command, request, asserts: Vec::new(), attempts: ATTEMPTS }
+        Self { command, request, asserts: Vec::new(), attempts: ATTEMPTS, phase: None }
     }
 
-    /// What a driver records: after a lost race it must look again, from the beginning.
+    /// What a driver does with its lease: after a lost race it must look again, from the beginning.
     pub(super) const fn drive(command: &'a Command) -> Self {
-        Self { command, request: None, asserts: Vec::new(), attempts: 1 }
+        Self { command, request: None, asserts: Vec::new(), attempts: 1, phase: None }
+    }
+
+    /// What a driver has found out or done about `promotion`, as it knew it. It still counts when only others were written to the stream since
+    /// (a vote, another request), but not when the promotion was moved, or when the lease is not its own any more.
+    pub(super) const fn about(command: &'a Command, promotion: &Promotion) -> Self {
+        let phase = Some((promotion.id.number, promotion.entered));
+        Self { command, request: None, asserts: Vec::new(), attempts: ATTEMPTS, phase }
     }
 }
 
@@ -141,6 +150,11 @@ impl Engine {
                     request_id: used.id.clone(),
                     stage: slot.name.clone(),
                 });
+            }
+            if let Some((number, entered)) = change.phase
+                && loaded.state.promotion(number).is_none_or(|promotion| promotion.entered != entered)
+            {
+                return Err(PromotionError::Contended { stream: slot.stream.clone(), attempts: 1 });
             }
             let now = self.now();
             let mut request = used.clone();

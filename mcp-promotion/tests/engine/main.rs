@@ -12,6 +12,7 @@ mod gates;
 mod hostile;
 #[cfg(feature = "sqlite")]
 mod journals;
+mod races;
 mod random;
 mod scene;
 mod transcripts;
