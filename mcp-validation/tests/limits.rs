@@ -218,20 +218,9 @@ fn every_kind_of_looking_takes_steps() {
 
 #[test]
 fn nonsense_bytes_are_findings() {
-    for text in [
-        "",
-        " ",
-        "{",
-        "}",
-        "[1,]",
-        "nul",
-        "\u{feff}{}",
-        "{\"a\" 1}",
-        "01",
-        "\"\\ud800\"",
-        "'x'",
-        "[1] []",
-    ] {
+    for text in
+        ["", " ", "{", "}", "[1,]", "nul", "\u{feff}{}", "{\"a\" 1}", "01", "\"\\ud800\"", "'x'", "[1] []"]
+    {
         let report = judge("true", Limits::default(), text).expect(text);
         let codes: Vec<_> = report.findings.iter().map(|finding| finding.code.as_ref()).collect();
         assert_eq!((report.valid, codes), (false, vec!["document.syntax"]), "{text:?}");
@@ -272,4 +261,20 @@ fn many_dynamic_references_and_anchors_are_measured_in_linear_space() {
     let schema =
         format!(r##"{{"$id":"https://x.test/","$dynamicAnchor":"a","$defs":{{{}}}}}"##, many.join(","));
     assert_eq!(kind(judge(&schema, Limits::default(), "1")), Ok(true));
+}
+
+#[test]
+fn what_is_seen_after_the_cut_is_no_finding() {
+    let key = "k".repeat(2 << 20);
+    let document = format!("{{\"a\": {{\"{key}\": [{}1]}}, \"z\": 1}}", "1,".repeat(200));
+    // Whatever comes after the errors in `a` looks at members that are no longer shown.
+    let schema = r#"{"allOf": [
+        {"properties": {"a": {"additionalProperties": {"items": {"type": "string"}}}}},
+        {"required": ["z"], "minProperties": 2, "anyOf": [{"required": ["a"]}]}
+    ]}"#;
+    let report = judge(schema, Limits::default(), &document).unwrap();
+    assert!(report.truncated);
+    let codes: std::collections::BTreeSet<&str> =
+        report.findings.iter().map(|finding| finding.code.as_ref()).collect();
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["schema.type"], "both members are there");
 }
