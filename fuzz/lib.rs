@@ -1,1 +1,87 @@
-//! Under construction.
+//! What each fuzz target does with the bytes it is given: it must return, whatever they are.
+
+use mcp_core::{
+    ArtifactRef, Digest, ErrorKind, Holder, Id, Name, Principal, RequestId, Requirement, Timestamp, Version,
+};
+use mcp_registry::pack::{Footer, PackName, RecordHeader, check_header, header};
+use mcp_validation::{Contract, Document, Limits, Rule};
+
+/// The parsed words of the core: what is accepted shows itself as it was written.
+pub fn words(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    macro_rules! shows_itself {
+        ($($type:ty),+) => {
+            $(if let Ok(value) = text.parse::<$type>() {
+                assert_eq!(value.to_string(), text, "{}", stringify!($type));
+            })+
+        };
+    }
+    shows_itself!(Name, Version, Digest, ArtifactRef, Principal, RequestId, Holder, Id);
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        assert_eq!(moment.to_string().parse(), Ok(moment));
+    }
+    if let Ok(requirement) = text.parse::<Requirement>() {
+        assert_eq!(requirement.to_string().parse(), Ok(requirement));
+    }
+}
+
+/// What a storage backend hands back as a pack: its header, its records' headers, its footer. An accepted footer encodes to the bytes
+/// that it was read from.
+pub fn pack_footer(data: &[u8]) {
+    if let Ok(footer) = Footer::parse(data) {
+        let encoded = Footer::encode(&footer.entries);
+        assert!(data.ends_with(&encoded), "a footer of {} entries", footer.entries.len());
+    }
+    if let Some(trailer) = data.len().checked_sub(Footer::TRAILER_BYTES).and_then(|at| data.get(at..))
+        && let Ok(length) = Footer::length(trailer, data.len() as u64)
+    {
+        assert!(length <= data.len() as u64);
+    }
+    if let Ok(record) = RecordHeader::parse(data) {
+        assert_eq!(Some(record.encode().as_slice()), data.get(..RecordHeader::BYTES));
+    }
+    let name = PackName { epoch: 1, number: 1 };
+    assert_eq!(check_header(data, name).is_ok(), data.starts_with(&header(name)));
+}
+
+/// Limits small enough for a fuzzer's patience.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_document_bytes = 1 << 20;
+    limits.max_schema_bytes = 1 << 20;
+    limits.max_steps = 100_000;
+    limits
+}
+
+/// A JSON document: found valid or invalid the same way twice, or refused because a limit ran out.
+pub fn document(data: &[u8]) {
+    static CONTRACT: std::sync::OnceLock<Option<Contract>> = std::sync::OnceLock::new();
+    let contract = CONTRACT.get_or_init(|| {
+        let schema = r##"{"$defs": {"node": {"type": ["object", "array", "number", "null"], "items": {"$ref": "#/$defs/node"},
+            "additionalProperties": {"$ref": "#/$defs/node"}, "uniqueItems": true, "maxProperties": 20}}, "$ref": "#/$defs/node"}"##;
+        Contract::json_schema(schema).rule(Rule::range("positive", "/total", 0.0..)).limits(limits()).build().ok()
+    });
+    let Some(contract) = contract else { panic!("the contract of this target does not build") };
+    let judge = || contract.validate(&Document::json(data.to_vec()));
+    match (judge(), judge()) {
+        (Ok(one), Ok(two)) => assert_eq!(one, two),
+        (Err(one), Err(two)) => {
+            assert_eq!((one.kind(), two.kind()), (ErrorKind::Exhausted, ErrorKind::Exhausted))
+        }
+        _ => panic!("judged once, and once not"),
+    }
+}
+
+/// A JSON Schema and rules, before the first line break and behind it: refused, or fit to judge a document with.
+pub fn schema(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (schema, rules) = text.split_once('\n').unwrap_or((text, "[]"));
+    let rules: Vec<Rule> = serde_json::from_str(rules).unwrap_or_default();
+    if let Ok(contract) = Contract::json_schema(schema).rules(rules).limits(limits()).build() {
+        for document in ["{\"total\": 0, \"a\": [1, 1.5, null, \"x\"]}", "[[[[]]]]", "\"2026-01-02\"", "12"] {
+            if let Err(error) = contract.validate(&Document::json(document)) {
+                assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+            }
+        }
+    }
+}

@@ -38,7 +38,7 @@ impl PackName {
     /// What the keys of packs begin with.
     pub const PREFIX: &'static str = "packs/";
 
-    /// The object's key, such as `packs/00000003-00000001`; keys sort as names do.
+    /// The object's key, such as `packs/0000000003-0000000001`; keys sort as names do.
     #[must_use]
     pub fn key(self) -> Key {
         Key::known(self.to_string())

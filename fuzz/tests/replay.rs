@@ -1,0 +1,46 @@
+//! Runs every target over its corpus, on stable.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+use std::path::Path;
+
+fn replay(target: &str, run: fn(&[u8])) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in &files {
+        println!("{}", file.display());
+        run(&std::fs::read(file).unwrap());
+    }
+    files.len()
+}
+
+#[test]
+fn every_input_of_the_corpus_comes_back() {
+    let targets: [(&str, fn(&[u8])); 4] = [
+        ("words", mcp_fuzz::words),
+        ("pack_footer", mcp_fuzz::pack_footer),
+        ("document", mcp_fuzz::document),
+        ("schema", mcp_fuzz::schema),
+    ];
+    for (target, run) in targets {
+        assert!(replay(target, run) >= 5, "{target} has too small a corpus");
+    }
+}
+
+#[test]
+fn every_beginning_of_every_input_comes_back() {
+    // Cut inputs are what a torn write leaves behind.
+    fn cut(run: fn(&[u8])) -> impl Fn(&[u8]) {
+        move |data| (0..data.len()).step_by(1 + data.len() / 64).for_each(|end| run(data.split_at(end).0))
+    }
+    for (target, run) in [
+        ("words", mcp_fuzz::words as fn(&[u8])),
+        ("pack_footer", mcp_fuzz::pack_footer),
+        ("document", mcp_fuzz::document),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+        for entry in std::fs::read_dir(folder).unwrap() {
+            cut(run)(&std::fs::read(entry.unwrap().path()).unwrap());
+        }
+    }
+}
