@@ -54,7 +54,10 @@ impl Archive {
 
 /// The text of `NAME-VERSION/Cargo.toml`.
 fn manifest_text(file: impl Read) -> Result<String, Unreadable> {
-    let unpack = |error: io::Error| Unreadable::because("unpack it", &error);
+    let unpack = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Unreadable::because("unpack it: the file ends too early", &error),
+        _ => Unreadable::because("unpack it", &error),
+    };
     let mut archive = tar::Archive::new(GzDecoder::new(file).take(MAX_UNPACKED_BYTES));
     let mut manifest = None;
     for entry in archive.entries().map_err(unpack)? {

@@ -1,5 +1,7 @@
 //! Publishes the editions of the crate index.
 
+use std::path::Path;
+
 use mcp_core::{Artifact, ErrorKind, Name, Version};
 use mcp_registry::{Draft, Registry, RegistryError};
 
@@ -20,11 +22,15 @@ pub struct Published {
     pub created: bool,
 }
 
-/// Publishes the three editions: as 1.0.0, 1.1.0 and 1.2.0 or, where an earlier run has published another content under these, with
+/// Publishes the three editions into the registry at `place`: as 1.0.0, 1.1.0 and 1.2.0 or, where an earlier run has published another content under these, with
 /// the next major version for which that is not so.
-pub async fn publish_editions(full: &Index, registry: &Registry) -> Result<Vec<Published>, Failure> {
+pub async fn publish_editions(
+    full: &Index,
+    registry: &Registry,
+    place: &Path,
+) -> Result<Vec<Published>, Failure> {
     let failed = |error: &RegistryError| {
-        Failure::because(format!("publish {}", index::NAME), error)
+        Failure::because(format!("publish {} into {}", index::NAME, place.display()), error)
             .advise("mend the cause and run it again: it continues where it was")
     };
     let name: Name = index::NAME.parse().map_err(|error| failed(&RegistryError::from(error)))?;

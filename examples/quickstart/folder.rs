@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
+/// How much room there is at least where a database can go on, in bytes: its smallest steps are of this size.
+const PROBE_BYTES: usize = 32 * 1024;
+
 /// The data folder, and the places in it.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
@@ -23,6 +26,17 @@ impl Folder {
             })?;
         }
         Ok(folder)
+    }
+
+    /// Why nothing can be written there, if so. A database reports a full disk in several ways, not all of which say so.
+    pub fn trouble(&self) -> Option<String> {
+        let probe = self.0.join("probe");
+        let written = fs::write(&probe, [0; PROBE_BYTES]).and_then(|()| fs::remove_file(&probe));
+        written.err().map(|error| {
+            // What was written of it takes room that others need.
+            fs::remove_file(&probe).ok();
+            format!("nothing can be written to {}: {error}", self.0.display())
+        })
     }
 
     /// The folder itself.
@@ -43,6 +57,15 @@ impl Folder {
     /// The promotion journal.
     pub fn journal(&self) -> PathBuf {
         self.0.join("promotion.db")
+    }
+
+    /// Replaces the page in one step: whoever reads it sees the old one or the new one.
+    pub fn write_report(&self, html: &str) -> Result<(), Failure> {
+        let temporary = self.0.join("report.html.new");
+        fs::write(&temporary, html).and_then(|()| fs::rename(&temporary, self.report())).map_err(|error| {
+            Failure::because(format!("write the report to {}", self.report().display()), &error)
+                .advise("make room and make it writable, then run it again")
+        })
     }
 
     /// The page.

@@ -68,27 +68,36 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does the main job; whether all of it could be done.
+/// Does what was asked for; whether all of it could be done.
 async fn run(arguments: Arguments, screen: &Screen) -> Result<bool, Failure> {
-    let clock = SystemClock::new();
     let input = Input::find(arguments.input.as_deref())?;
     let folder = Folder::prepare(arguments.data)?;
+    main_job(&input, &folder, screen).await.map_err(|failure| match folder.trouble() {
+        Some(trouble) => failure.advise(trouble),
+        None => failure,
+    })
+}
+
+/// The six steps, each of which begins where an earlier run has ended.
+async fn main_job(input: &Input, folder: &Folder, screen: &Screen) -> Result<bool, Failure> {
+    let clock = SystemClock::new();
     let inspector: Arc<dyn Inspect> = Arc::new(
         contracts::index_inspector().map_err(|error| Failure::because("build the index contract", &error))?,
     );
-    let registry = open(&folder, &inspector).await?;
+    let registry = open(folder, &inspector).await?;
     screen.heading("Quickstart");
     screen.line(&format!("input   {}", input.place.display()));
     screen.line(&format!("data    {}", folder.path().display()));
 
-    let reading = read::read(&input, screen).await;
+    let reading = read::read(input, screen).await;
     tell::reading(&reading, screen);
     let checking =
         check::check(&reading.crates).map_err(|error| Failure::because("validate the manifests", &error))?;
     tell::checking(&checking, screen);
-    let publishing = publish::publish(&reading.crates, &registry, &clock, screen).await?;
-    let unread =
-        |error: RegistryError| Failure::because(format!("read {}", folder.registry().display()), &error);
+    let publishing = publish::publish(&reading.crates, &registry, &folder.registry(), &clock, screen).await?;
+    let unread = |error: RegistryError| {
+        Failure::because(format!("read {}", folder.registry().display()), &error).advise(promote::ADVICE)
+    };
     tell::publishing(&publishing, registry.stats().await.map_err(unread)?, screen);
     lookup::look_up(&registry, screen).await.map_err(unread)?;
 
@@ -97,11 +106,11 @@ async fn run(arguments: Arguments, screen: &Screen) -> Result<bool, Failure> {
         let attempt = "make a crate index: no crate is published, for the reasons above";
         return Err(Failure::new(attempt).advise("name a folder of readable .crate files with --input DIR"));
     }
-    let editions = editions::publish_editions(&full, &registry).await?;
-    let stages = Stages::open(&folder, &registry, inspector).await?;
+    let editions = editions::publish_editions(&full, &registry, &folder.registry()).await?;
+    let stages = Stages::open(folder, &registry, inspector).await?;
     for edition in &editions {
         tell::edition(edition, screen);
-        promote::promote(edition, &stages, &clock, screen).await?;
+        promote::promote(edition, &stages, folder, &clock, screen).await?;
         tell::servers(&prove::ask(&stages).await, screen);
         prove::ask_for(&full.crates.keys().take(3).collect::<Vec<_>>(), &stages, screen).await;
     }
@@ -114,10 +123,8 @@ async fn run(arguments: Arguments, screen: &Screen) -> Result<bool, Failure> {
     let story =
         Story { reading, checking, publishing, stats, servers: prove::ask(&stages).await, proof, timeline };
     let page = story.page(clock.now());
-    std::fs::write(folder.report(), page.html()).map_err(|error| {
-        Failure::because(format!("write the report to {}", folder.report().display()), &error)
-    })?;
-    tell::result(&story, &folder, screen);
+    folder.write_report(&page.html())?;
+    tell::result(&story, folder, screen);
     registry.close().await.map_err(|error| Failure::because("close the registry", &error))?;
     Ok(story.is_complete())
 }

@@ -7,24 +7,35 @@ use mcp_promotion::{Actor, Engine, Promotion, PromotionError, PromotionId, Relea
 
 use crate::editions::Published;
 use crate::failure::{Failure, chain};
+use crate::folder::Folder;
 use crate::screen::Screen;
 use crate::stages::{APPROVERS, PLANS, REQUESTER, Stages};
 
 /// A promotion that takes longer than this is waiting for something that this program does not know.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What to do about a promotion that cannot go on.
+pub const ADVICE: &str = "mend the cause and run it again: it continues where it was";
+
 /// Promotes one edition through every stage, until one does not take it.
 pub async fn promote(
     published: &Published,
     stages: &Stages,
+    folder: &Folder,
     clock: &dyn Clock,
     screen: &Screen,
 ) -> Result<Vec<Promotion>, Failure> {
     let artifact = &published.artifact;
-    let attempt = |stage: &str| format!("promote {} into {stage}", artifact.reference);
+    let attempt = |stage: &str| {
+        format!(
+            "promote {} into {stage}, with the journal {}",
+            artifact.reference,
+            folder.journal().display()
+        )
+    };
     let mut promotions = Vec::new();
     for plan in &PLANS {
-        let failed = |error: PromotionError| Failure::because(attempt(plan.name), &error);
+        let failed = |error: PromotionError| Failure::because(attempt(plan.name), &error).advise(ADVICE);
         let release = Release::of([artifact.clone()]).map_err(failed)?;
         let key = format!("{}/{}", artifact.reference.version, plan.name);
         let requester = person(REQUESTER, &key, "request").map_err(failed)?;
@@ -77,9 +88,7 @@ async fn drive(
     clock: &dyn Clock,
     attempt: &str,
 ) -> Result<Promotion, Failure> {
-    let failed = |error: PromotionError| {
-        Failure::because(attempt, &error).advise("mend the cause and run it again: it continues where it was")
-    };
+    let failed = |error: PromotionError| Failure::because(attempt, &error).advise(ADVICE);
     let began = clock.monotonic();
     loop {
         let promotion = engine.status(id).await.map_err(failed)?;

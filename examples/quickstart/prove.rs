@@ -84,10 +84,14 @@ pub fn alike(said: &[(String, String)]) -> Vec<(String, String)> {
 /// What was verified, for people.
 #[derive(Debug)]
 pub struct Proof {
-    /// How many rows the change feed has, and how many blobs were read and compared.
-    pub catalog: String,
-    /// How many events each stream has.
-    pub journal: String,
+    /// How many rows the catalog's chain has.
+    pub rows: u64,
+    /// How many blobs were read and compared with their digests.
+    pub blobs: u64,
+    /// How many events the chains of the journal have.
+    pub events: u64,
+    /// How many chains these are.
+    pub streams: usize,
     /// One digest over every name, version and digest of the registry.
     pub content: String,
 }
@@ -107,10 +111,11 @@ pub async fn verify(registry: &Registry, engine: &Engine) -> Result<Proof, Failu
     }
     let verified =
         engine.verify().await.map_err(|error| Failure::because("verify the promotion journal", &error))?;
-    let events: u64 = verified.heads.iter().map(|head| head.version).sum();
     Ok(Proof {
-        catalog: format!("{} changes and {} blobs", report.rows, report.blobs),
-        journal: format!("{events} events in {} streams", verified.heads.len()),
+        rows: report.rows,
+        blobs: report.blobs,
+        events: verified.heads.iter().map(|head| head.version).sum(),
+        streams: verified.heads.len(),
         content: content(registry).await.map_err(|error| Failure::because("list the registry", &error))?,
     })
 }

@@ -51,10 +51,11 @@ enum Outcome {
     Refused(String),
 }
 
-/// Publishes `crates`; only a registry that cannot go on is a failure.
+/// Publishes `crates` into the registry at `place`; only a registry that cannot go on is a failure.
 pub async fn publish(
     crates: &[Crate],
     registry: &Registry,
+    place: &Path,
     clock: &dyn Clock,
     screen: &Screen,
 ) -> Result<Publishing, Failure> {
@@ -71,7 +72,7 @@ pub async fn publish(
     let bar = screen.progress("publishing", crates.len() as u64);
     let began = clock.monotonic();
     for round in [first, second] {
-        let publishes = stream::iter(round).map(|candidate| candidate.publish(registry));
+        let publishes = stream::iter(round).map(|candidate| candidate.publish(registry, place));
         // In the order of the files, so that lists read the same in every run.
         let outcomes: Vec<Outcome> =
             publishes.buffered(IN_FLIGHT).inspect(|_| bar.inc(1)).try_collect().await?;
@@ -115,7 +116,7 @@ impl<'a> Candidate<'a> {
         (self.name.clone(), self.version.without_build())
     }
 
-    async fn publish(self, registry: &Registry) -> Result<Outcome, Failure> {
+    async fn publish(self, registry: &Registry, place: &Path) -> Result<Outcome, Failure> {
         let path = &self.of.file;
         let bytes = match tokio::fs::read(path).await {
             Ok(bytes) => bytes,
@@ -128,7 +129,7 @@ impl<'a> Candidate<'a> {
         Ok(match published {
             Ok(published) if published.created => Outcome::New(size),
             Ok(_) => Outcome::Known,
-            Err(error) => self.not_published(path, &error)?,
+            Err(error) => self.not_published(place, &error)?,
         })
     }
 
@@ -154,13 +155,16 @@ impl<'a> Candidate<'a> {
     }
 
     /// Something about this crate is reported; something about the registry ends the program.
-    fn not_published(&self, path: &Path, error: &RegistryError) -> Result<Outcome, Failure> {
+    fn not_published(&self, place: &Path, error: &RegistryError) -> Result<Outcome, Failure> {
         let told = format!("{}: {}", self.of.file_name(), chain(error));
         match error.kind() {
             ErrorKind::Conflict => Ok(Outcome::Collision(told)),
             ErrorKind::Invalid | ErrorKind::Exhausted | ErrorKind::Denied => Ok(Outcome::Refused(told)),
-            _ => Err(Failure::because(format!("publish {}", path.display()), error)
-                .advise("mend the cause and run it again: what was published stays, and the rest follows")),
+            _ => Err(Failure::because(
+                format!("publish {} into {}", self.of.file.display(), place.display()),
+                error,
+            )
+            .advise("mend the cause and run it again: what was published stays, and the rest follows")),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use mcp_core::{ErrorKind, Fetch, SeamError};
-use mcp_promotion::{Context, Fence, Fencing, Observed, Release, Sample, Stage, StageError, Window};
+use mcp_promotion::{Context, Fence, Fencing, Kind, Observed, Release, Sample, Stage, StageError, Window};
 use tokio::sync::Mutex;
 
 use crate::client::Client;
@@ -40,7 +40,6 @@ pub struct Site {
     /// Comparing the fence and making the change is one step: both happen under this lock.
     record: Mutex<Record>,
     asked: AtomicUsize,
-    stopgap: Mutex<Option<Arc<Served>>>,
 }
 
 impl Site {
@@ -74,7 +73,6 @@ impl Site {
             client: Client::new(),
             record: Mutex::default(),
             asked: AtomicUsize::new(0),
-            stopgap: Mutex::default(),
         };
         let [canary, rest] =
             site.load_both(&record).await.map_err(|error| Failure::because(&attempt, &error))?;
@@ -170,10 +168,10 @@ impl Stage for Site {
         }
         let wanted = (!release.is_empty()).then(|| release.clone());
         let rest = wanted.clone();
-        let mut next =
-            Record { fence: context.fence.0, canary: wanted, rest, applied: record.applied.clone() };
+        let previous = if context.kind == Kind::Rollback { wanted.clone() } else { context.previous.clone() };
+        let applied = record.applied.clone();
+        let mut next = Record { fence: context.fence.0, canary: wanted, rest, previous, applied };
         next.applied.insert(context.key.clone());
-        *self.stopgap.lock().await = self.load(context.previous.as_ref()).await?;
         // Fetched before anything is changed: what cannot be served must not be recorded as running.
         let [canary, rest] = self.load_both(&next).await?;
         next.store(&self.file)?;
@@ -183,7 +181,9 @@ impl Stage for Site {
     }
 
     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
-        let previous = self.stopgap.lock().await.clone();
+        // Until a stage is told how far a release reaches, the whole of prod follows the canary: what clients ask for is remembered here.
+        let previous = self.record.lock().await.previous.clone();
+        let previous = self.load(previous.as_ref()).await?;
         let asked_for = match (self.traffic, self.instances.split_first()) {
             (Traffic::Clients, Some(_)) if previous.is_some() => previous,
             (Traffic::Clients, Some((_, [baseline, ..]))) => baseline.served(),

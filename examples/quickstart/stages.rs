@@ -126,7 +126,10 @@ async fn open_journal(path: &Path) -> Result<SqliteJournal, Failure> {
     let opened = tokio::task::spawn_blocking(move || SqliteJournal::open(owned)).await;
     let attempt = format!("open the promotion journal {}", path.display());
     match opened {
-        Ok(journal) => journal.map_err(|error| Failure::because(attempt, &error)),
+        Ok(journal) => journal.map_err(|error| {
+            Failure::because(attempt, &error)
+                .advise("make room and make it writable, or name another folder with --data DIR")
+        }),
         Err(stopped) => Err(Failure::because(attempt, &stopped)),
     }
 }

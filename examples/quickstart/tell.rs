@@ -6,7 +6,7 @@ use crate::check::{Checking, FIELDS, KEY, pointer};
 use crate::editions::Published;
 use crate::folder::Folder;
 use crate::page::Story;
-use crate::prove::alike;
+use crate::prove::{Proof, alike};
 use crate::publish::Publishing;
 use crate::read::Reading;
 use crate::report::StageCard;
@@ -114,11 +114,12 @@ pub fn timeline(timeline: &Timeline, editions: &[Published], screen: &Screen) {
 /// What remains.
 pub fn result(story: &Story, folder: &Folder, screen: &Screen) {
     screen.heading("Verified");
-    screen.line(&format!("catalog  chain and bytes: {}", story.proof.catalog));
-    screen.line(&format!("journal  chains: {}", story.proof.journal));
+    let Proof { rows, blobs, events, streams, content } = &story.proof;
+    screen.line(&format!("catalog  a chain of {rows} rows, and the bytes of {blobs} blobs"));
+    screen.line(&format!("journal  {streams} chains of {events} events"));
     screen.heading("Result");
     screen.line(&format!("crates   {} versions of {} names", story.stats.versions, story.stats.names));
-    screen.line(&format!("content  {}", story.proof.content));
+    screen.line(&format!("content  {}", content));
     for stage in &story.servers {
         screen.line(&format!("{:<8} {}", stage.name, stage.runs));
     }

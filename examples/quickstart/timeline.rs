@@ -110,7 +110,7 @@ impl Timeline {
                 });
                 evidence.push(Evidence {
                     title: title.clone(),
-                    verdict: format!("{} after {} windows", last.judgement, windows.len()),
+                    verdict: format!("{}; {} windows", last.judgement, windows.len()),
                     tone: if last.judgement == Judgement::Pass { Tone::Good } else { Tone::Bad },
                     limit: f64::from(MAX_ERRORS_PPM) / 1e6,
                     windows: observations.collect(),

@@ -102,12 +102,13 @@ fn axes(scale: &Scale, page: &mut Html) {
             share * 100.0
         ));
     }
+    let decimals = if scale.seconds < 2.0 { 2 } else { 1 };
     for step in 0..=4 {
         let seconds = scale.seconds * f64::from(step) / 4.0;
         let x = scale.x(seconds);
         let anchor = if step == 4 { "end" } else { "middle" };
         page.raw(&format!(
-            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{seconds:.1} s</text>\n",
+            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{seconds:.decimals$} s</text>\n",
             BOTTOM + 18.0
         ));
     }
