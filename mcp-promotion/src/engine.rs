@@ -1,6 +1,7 @@
 //! The engine: the pure core, a journal, and the host's stages.
 
 mod builder;
+mod change;
 mod commands;
 mod drive;
 mod news;

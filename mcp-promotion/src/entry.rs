@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::judge::Judgement;
-use crate::{Counts, Fence, Kind, Policy, Release, State, Vote, Window};
+use crate::{Counts, Fence, Kind, Policy, Reach, Release, State, Vote, Window};
 
 /// One event of a stage's stream: what the journal holds, and all that the state is computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +103,18 @@ pub enum Happened {
         promotion: u64,
         /// Which release.
         release: Digest,
+        /// How much of the stage runs it; all of it where absent in JSON.
+        #[serde(default, skip_serializing_if = "Reach::is_all")]
+        reach: Reach,
+    },
+    /// A person took the place of the judge: what only the canary runs may reach everything.
+    Overridden {
+        /// Which promotion.
+        promotion: u64,
+        /// Who decided it.
+        by: Principal,
+        /// Why.
+        reason: String,
     },
     /// A window of samples was judged.
     Sampled(Box<Sampled>),
@@ -225,6 +237,7 @@ impl Happened {
             | Self::Passed { promotion, .. }
             | Self::Changed { promotion, .. }
             | Self::CallFailed { promotion, .. }
+            | Self::Overridden { promotion, .. }
             | Self::Applied { promotion, .. } => Some(*promotion),
             Self::Sampled(sampled) => Some(sampled.promotion),
             Self::LeaseTaken { .. } | Self::LeaseRenewed { .. } | Self::LeaseReleased { .. } => None,
@@ -267,10 +280,14 @@ impl fmt::Display for Happened {
                 if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
             }
             Self::CallFailed { call, why, .. } => write!(f, "{call} failed: {why}"),
-            Self::Applied { release, .. } => {
+            Self::Applied { release, reach, .. } => {
                 let hex: String = release.to_string().chars().take(15).collect();
-                write!(f, "runs {hex}")
+                match reach {
+                    Reach::All => write!(f, "runs {hex}"),
+                    Reach::Canary => write!(f, "runs {hex} {reach}"),
+                }
             }
+            Self::Overridden { by, reason, .. } => write!(f, "overridden by {by}: {reason}"),
             Self::Sampled(sampled) => {
                 let Counts { good, total, .. } = sampled.canary;
                 write!(f, "{good} of {total} good, {}", sampled.judgement)?;

@@ -1,6 +1,9 @@
 //! Judges decide from samples whether a release is well.
 
+mod count;
 mod guardrail;
+mod rank;
+mod sequential;
 
 use std::fmt;
 
@@ -10,7 +13,9 @@ use serde_json::Value;
 
 use crate::{Sample, Window};
 
+pub use count::CountTest;
 pub use guardrail::Guardrail;
+pub use rank::RankTest;
 
 /// The error of a [`Judge`].
 pub type JudgeError = SeamError;

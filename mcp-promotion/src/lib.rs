@@ -63,7 +63,8 @@
 //!
 //! # What always holds
 //! At most one promotion is in flight in a stage, and nothing is done to a stage before every gate of the recorded policy held in the step
-//! that started it. A driver that was replaced changes neither the journal nor a stage that enforces fences. A promotion that has ended stays
+//! that started it. Where a policy asks for a canary, only the canary runs a new release until its verdict, or a person's override, stands in
+//! the journal; and only when everything runs it has it succeeded. A driver that was replaced changes neither the journal nor a stage that enforces fences. A promotion that has ended stays
 //! so. After a failure the stage runs the previous release, or the promotion is paused or stuck and says why.
 
 mod actor;
@@ -108,7 +109,7 @@ pub use history::{History, Moment};
 #[cfg(feature = "sqlite")]
 pub use journal::SqliteJournal;
 pub use journal::{Append, Chain, FORMAT, Journal, JournalError, MAX_EVENT_BYTES, MemoryJournal};
-pub use judge::{Guardrail, Judge, JudgeError, Judgement, read_state};
+pub use judge::{CountTest, Guardrail, Judge, JudgeError, Judgement, RankTest, read_state};
 pub use lease::Lease;
 pub use machine::Deployed;
 pub use pipeline::{Pipeline, PipelineBuilder};
@@ -118,6 +119,6 @@ pub use policy::{Calls, OnNoPredecessor, Policy, Queue};
 pub use promotion::{Kind, Progress, Promotion, PromotionId};
 pub use release::Release;
 pub use sample::{Arm, Counts, Sample, Window};
-pub use stage::{Context, Fence, Fencing, Observed, Stage, StageError};
+pub use stage::{Context, Fence, Fencing, Observed, Reach, Stage, StageError};
 pub use state::State;
 pub use verification::{JudgeChoice, Judged, OnInconclusive, Verification};

@@ -12,6 +12,7 @@ mod command;
 mod decide;
 mod next;
 mod observation;
+mod reach;
 mod stage_state;
 
 pub use apply::Impossible;
@@ -19,4 +20,5 @@ pub use command::Command;
 pub use decide::decide;
 pub use next::{Effect, Next, Upstream, View, blockers, next};
 pub use observation::{Looking, consequence};
+pub use reach::Goal;
 pub use stage_state::{Deployed, StageState, Verified};

@@ -200,6 +200,7 @@ mod tests {
                 Policy::judged_by(crate::JudgeChoice::Guardrail(crate::Guardrail::default()), Duration::ZERO),
                 "a window of no length never ends",
             ),
+            (plain().canary(), "it asks for a canary, but nobody looks whether it is well"),
             (
                 Policy::healthy_for(Duration::from_micros(1500)),
                 "bake of 1.5ms is not a whole number of milliseconds",

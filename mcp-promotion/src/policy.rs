@@ -41,6 +41,10 @@ pub struct Policy {
     /// What rolling back means when nothing ran before; to pause, by default.
     #[serde(default)]
     pub on_no_predecessor: OnNoPredecessor,
+    /// Whether the release first reaches the canary only, and everything else once it was judged well; false by default. The first
+    /// release of a stage, and one that it runs already, have nothing to be compared with and reach everything at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// How calls to the stage are repeated and bounded.
     #[serde(default)]
     pub calls: Calls,
@@ -120,6 +124,7 @@ impl Policy {
             queue: Queue::default(),
             expires_after: Some(Duration::from_secs(7 * 24 * 60 * 60)),
             on_no_predecessor: OnNoPredecessor::default(),
+            canary: false,
             calls: Calls::default(),
             refused: None,
         }
@@ -211,6 +216,13 @@ impl Policy {
         self
     }
 
+    /// The release first reaches the canary only, and everything else once it was judged well.
+    #[must_use]
+    pub const fn canary(mut self) -> Self {
+        self.canary = true;
+        self
+    }
+
     /// What an inconclusive judgement leads to; without effect where nothing is judged.
     #[must_use]
     pub const fn on_inconclusive(mut self, choice: OnInconclusive) -> Self {
@@ -239,13 +251,14 @@ impl Policy {
         Ok(Digest::of(&json))
     }
 
-    /// The policy of a rollback into the same stage: no approvals, no stages before, the same gates and verification.
+    /// The policy of a rollback into the same stage: no approvals, no stages before, everywhere at once, the same gates and verification.
     pub(crate) fn for_rollback(&self) -> Self {
         Self {
             after: BTreeSet::new(),
             soak: Duration::ZERO,
             approvals: 0,
             queue: Queue::Serial,
+            canary: false,
             ..self.clone()
         }
     }
@@ -266,6 +279,9 @@ impl Policy {
             durations.push(("window", Some(judged.window)));
             if judged.window.is_zero() {
                 return Some("a window of no length never ends".to_owned());
+            }
+            if let Some(why) = judged.judge.contradiction() {
+                return Some(why);
             }
             if let JudgeChoice::Guardrail(guardrail) = &judged.judge {
                 durations.push(("bake", Some(guardrail.bake)));
@@ -288,6 +304,9 @@ impl Policy {
         }
         if self.approval_expires_after.is_some() && self.approvals == 0 {
             return Some("its approvals expire, but it asks for none".to_owned());
+        }
+        if self.canary && matches!(self.verification, Verification::Unverified { .. }) {
+            return Some("it asks for a canary, but nobody looks whether it is well".to_owned());
         }
         if self.expires_after.is_some_and(|expiry| expiry < self.soak) {
             return Some("a request expires before its soak time has passed".to_owned());
@@ -313,6 +332,7 @@ mod tests {
             base.clone().queue(Queue::SupersedePending),
             base.clone().on_inconclusive(OnInconclusive::RollBack),
             base.clone().on_no_predecessor(OnNoPredecessor::Remove),
+            base.clone().canary(),
             base.clone().approval_expires_after(Duration::from_secs(9)),
             base.calls(Calls { attempts: 9, ..Calls::default() }),
             Policy::unverified("demo"),
@@ -323,6 +343,16 @@ mod tests {
             assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy, "{json}");
             assert!(digests.insert(policy.digest().unwrap()), "{json}");
         }
+    }
+
+    /// Votes bind to the digest of the policy: one that was recorded before there were canaries must keep its own.
+    #[test]
+    fn a_policy_without_a_canary_reads_and_writes_as_before_there_were_canaries() {
+        let json = serde_json::to_string(&Policy::unverified("demo")).unwrap();
+        assert!(!json.contains("canary"), "{json}");
+        assert!(!serde_json::from_str::<Policy>(&json).unwrap().canary);
+        let asks = serde_json::to_string(&Policy::healthy_for(Duration::from_secs(60)).canary()).unwrap();
+        assert!(asks.contains("\"canary\":true"), "{asks}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::approval::Ballot;
 use crate::judge::Judgement;
-use crate::{Evidence, Policy, PromotionError, Release, State};
+use crate::{Evidence, Policy, PromotionError, Reach, Release, State};
 
 /// Names one promotion: its stage, and the position of its request in the stage's stream, shown as `prod/7`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,11 +113,15 @@ pub struct Promotion {
     pub last_failure: Option<(Timestamp, String)>,
     /// What delays it while it is pending: which gate or seam, and what it said.
     pub delay: Option<(String, String)>,
+    /// How far its release got, as the stage has confirmed it on the way forward; `None` before that.
+    pub reach: Option<Reach>,
     /// How far its verification has come.
     pub verification: Option<Progress>,
+    /// Why a person let what may run in the canary only reach everything, whatever the judge says.
+    pub overridden: Option<String>,
     /// The state from which it was paused.
     pub paused_from: Option<State>,
-    /// Whether an operator, by resuming or retrying, accepted that the stage ran something unexpected.
+    /// Whether an operator, by resuming, overriding or retrying, accepted that the stage ran something unexpected.
     pub accepts_drift: bool,
     /// An id that no other promotion has, in any journal.
     pub unique: Id,

@@ -36,7 +36,14 @@ pub enum Observed {
     Running(Digest),
     /// Nothing.
     Nothing,
-    /// It cannot be told, or is a mixture; the text says what was seen.
+    /// Exactly these two: the canary runs one release, and everything else another one or nothing.
+    Canary {
+        /// The release that the canary runs.
+        canary: Digest,
+        /// The release that everything else runs; `None` for nothing.
+        rest: Option<Digest>,
+    },
+    /// It cannot be told, or is any other mixture; the text says what was seen.
     Unknown(String),
 }
 
@@ -45,10 +52,44 @@ impl fmt::Display for Observed {
         match self {
             Self::Running(digest) => write!(f, "the release {digest}"),
             Self::Nothing => f.write_str("nothing"),
+            Self::Canary { canary, rest: Some(rest) } => {
+                write!(f, "the release {canary} in its canary and {rest} elsewhere")
+            }
+            Self::Canary { canary, rest: None } => {
+                write!(f, "the release {canary} in its canary and nothing elsewhere")
+            }
             Self::Unknown(seen) => {
                 write!(f, "something unknown ({})", seen.chars().take(200).collect::<String>())
             }
         }
+    }
+}
+
+/// How much of a stage a change is meant for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Only the canary: the instances that the stage counts as [`Arm::Canary`](crate::Arm::Canary).
+    Canary,
+    /// Every instance.
+    #[default]
+    All,
+}
+
+impl Reach {
+    /// Whether it is every instance.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Canary => "in the canary only",
+            Self::All => "everywhere",
+        })
     }
 }
 
@@ -64,12 +105,14 @@ pub struct Context {
     pub promotion: PromotionId,
     /// [`Kind::Deploy`] on the way forward, [`Kind::Rollback`] on the way back.
     pub kind: Kind,
-    /// What the stage is believed to run now; `None` for nothing.
+    /// What the stage is believed to run now, outside of its canary; `None` for nothing.
     pub previous: Option<Release>,
+    /// How much of the stage is to be changed.
+    pub reach: Reach,
 }
 
 impl Context {
-    /// A context, as the engine makes one; for tests of a stage.
+    /// A context that reaches every instance, as the engine makes one; for tests of a stage.
     #[must_use]
     pub const fn new(
         fence: Fence,
@@ -78,7 +121,14 @@ impl Context {
         kind: Kind,
         previous: Option<Release>,
     ) -> Self {
-        Self { fence, key, promotion, kind, previous }
+        Self { fence, key, promotion, kind, previous, reach: Reach::All }
+    }
+
+    /// The same with another reach.
+    #[must_use]
+    pub const fn reaching(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
     }
 }
 
@@ -108,10 +158,17 @@ pub trait Stage: Send + Sync {
     /// `Conflict` when the target knows a larger fence; `Unavailable` and others are tried again as the policy says.
     async fn observe(&self, fence: Fence) -> Result<Observed, StageError>;
 
-    /// Makes the stage run exactly `release`, and nothing where it is [empty](Release::is_empty). When it returns `Ok`, `observe`
-    /// answers this release: a stage that needs time waits for it here.
+    /// Makes as much of the stage as [`Context::reach`] says run exactly `release`, and nothing where it is [empty](Release::is_empty).
+    /// A stage that needs time waits for it here: when it returns `Ok`, `observe` answers
+    /// - [`Observed::Running`] that release after [`Reach::All`] (or [`Observed::Nothing`]), whatever the canary ran before;
+    /// - [`Observed::Canary`] with that release after [`Reach::Canary`]: everything else was left as it is.
     ///
-    /// Rolling back is the same call with the previous release.
+    /// [`Reach::Canary`] is asked for only where the policy says [`canary`](crate::Policy::canary), on the way forward, and while another
+    /// release runs to compare with. Once the judge has passed it, the same release comes again with [`Reach::All`] and a key of its own.
+    /// Rolling back is one call with the previous release and [`Reach::All`].
+    ///
+    /// A stage without canaries refuses [`Reach::Canary`] with `Unsupported`, or takes no notice of the reach and changes everything, and
+    /// `observe` then says so. The engine never takes that for a canary: it pauses the promotion, and a person decides.
     ///
     /// # Errors
     /// `Conflict` when the target knows a larger fence; `Unavailable` and others are tried again as the policy says, with the same key.

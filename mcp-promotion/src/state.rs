@@ -14,7 +14,8 @@ pub enum State {
     Pending,
     /// Started: the stage is told to run the release.
     Deploying,
-    /// The stage runs the release, and its health is judged.
+    /// The stage runs the release, or only its canary does, and its health is judged. A canary that was judged well is then followed by
+    /// everything else.
     Verifying,
     /// Something is unknown, or a person asked: nothing happens until a person resumes, overrides or aborts.
     Paused,

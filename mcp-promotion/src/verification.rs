@@ -3,7 +3,7 @@ use std::time::Duration;
 use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::{Guardrail, millis};
+use crate::{CountTest, Guardrail, RankTest, millis};
 
 /// How a stage finds out whether a release that it runs is well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,8 +40,23 @@ pub struct Judged {
 pub enum JudgeChoice {
     /// The built-in limit on the error rate.
     Guardrail(Guardrail),
+    /// The built-in comparison of the ranks of instances, for a canary beside at least three baseline instances.
+    Rank(RankTest),
+    /// The built-in comparison of the counts of two groups, for requests that fail independently of each other.
+    Count(CountTest),
     /// One that the host gave to the engine's builder under this name.
     Named(Name),
+}
+
+impl JudgeChoice {
+    /// Why its settings cannot be obeyed.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        match self {
+            Self::Rank(rank) => rank.contradiction(),
+            Self::Count(count) => count.contradiction(),
+            Self::Guardrail(_) | Self::Named(_) => None,
+        }
+    }
 }
 
 /// What follows when a judge can neither pass nor fail a release.

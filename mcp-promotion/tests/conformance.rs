@@ -7,49 +7,86 @@
     reason = "tests stop at the first surprise"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use mcp_core::{Digest, ErrorKind, Name, SeamError};
 use mcp_promotion::{
-    Append, Context, Fence, Fencing, Journal, JournalError, MemoryJournal, Observed, Release, Sample, Stage,
-    StageError, Window, conformance,
+    Append, Context, Fence, Fencing, Journal, JournalError, MemoryJournal, Observed, Reach, Release, Sample,
+    Stage, StageError, Window, conformance,
 };
 
-/// Fence, key and release in one file, replaced as a whole under a lock: what a real target does in its own way.
+/// What is wrong with a stage, if anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    None,
+    TakesOldFences,
+    NeverRemoves,
+    /// No flaw: it refuses to reach a canary only.
+    RefusesCanaries,
+    /// No flaw: it takes no notice of the reach.
+    HasNoCanaries,
+    /// It refuses to reach a canary only, after it has changed everything.
+    RefusesTooLate,
+    /// It says that it has reached its canary, and has not.
+    ForgetsCanaries,
+    /// What its canary runs stays when it is told to run something everywhere.
+    LeavesCanaries,
+}
+
+/// Fence, key, canary and rest in one file, replaced as a whole under a lock: what a real target does in its own way.
 struct FileStage {
     path: PathBuf,
     lock: Mutex<()>,
-    fenced: bool,
-    removes: bool,
+    flaw: Flaw,
+}
+
+#[derive(Default)]
+struct Record {
+    fence: u64,
+    key: String,
+    canary: Option<Digest>,
+    rest: Option<Digest>,
+}
+
+impl Record {
+    fn read(path: &Path) -> Self {
+        let Ok(text) = std::fs::read_to_string(path) else { return Self::default() };
+        let lines: Vec<&str> = text.lines().collect();
+        let digest = |line: &str| (!line.is_empty()).then(|| line.parse().unwrap());
+        Self {
+            fence: lines[0].parse().unwrap(),
+            key: lines[1].to_owned(),
+            canary: digest(lines[2]),
+            rest: digest(lines[3]),
+        }
+    }
+
+    fn write(&self, path: &Path) {
+        let shown = |digest: Option<Digest>| digest.map(|digest| digest.to_string()).unwrap_or_default();
+        let text = format!("{}\n{}\n{}\n{}\n", self.fence, self.key, shown(self.canary), shown(self.rest));
+        std::fs::write(path.with_extension("new"), text).unwrap();
+        std::fs::rename(path.with_extension("new"), path).unwrap();
+    }
 }
 
 impl FileStage {
-    fn new(path: PathBuf) -> Self {
-        Self { path, lock: Mutex::new(()), fenced: true, removes: true }
+    fn new(folder: &Path, flaw: Flaw) -> Self {
+        Self { path: folder.join(format!("{flaw:?}")), lock: Mutex::new(()), flaw }
     }
 
-    /// Reads fence, key and release, lets `change` change them, and writes them back.
-    fn update<T>(
-        &self,
-        fence: Fence,
-        change: impl FnOnce(&mut String, &mut Option<Digest>) -> T,
-    ) -> Result<T, StageError> {
+    /// Reads what there is, lets `change` change it, and writes it back.
+    fn update<T>(&self, fence: Fence, change: impl FnOnce(&mut Record) -> T) -> Result<T, StageError> {
         let _lock = self.lock.lock().unwrap();
-        let text = std::fs::read_to_string(&self.path).unwrap_or_else(|_| "0\n\n".to_owned());
-        let mut lines = text.lines();
-        let known: u64 = lines.next().unwrap().parse().unwrap();
-        let mut key = lines.next().unwrap().to_owned();
-        let mut running: Option<Digest> = lines.next().map(|line| line.parse().unwrap());
-        if self.fenced && fence.0 < known {
-            return Err(SeamError::new(ErrorKind::Conflict, format!("fence {fence} is older than {known}")));
+        let mut record = Record::read(&self.path);
+        if self.flaw != Flaw::TakesOldFences && fence.0 < record.fence {
+            let context = format!("fence {fence} is older than {}", record.fence);
+            return Err(SeamError::new(ErrorKind::Conflict, context));
         }
-        let outcome = change(&mut key, &mut running);
-        let running = running.map(|digest| format!("{digest}\n")).unwrap_or_default();
-        std::fs::write(self.path.with_extension("new"), format!("{}\n{key}\n{running}", known.max(fence.0)))
-            .unwrap();
-        std::fs::rename(self.path.with_extension("new"), &self.path).unwrap();
+        record.fence = record.fence.max(fence.0);
+        let outcome = change(&mut record);
+        record.write(&self.path);
         Ok(outcome)
     }
 }
@@ -61,20 +98,34 @@ impl Stage for FileStage {
     }
 
     async fn observe(&self, fence: Fence) -> Result<Observed, StageError> {
-        self.update(fence, |_, running| running.map_or(Observed::Nothing, Observed::Running))
+        self.update(fence, |record| match (record.canary, record.rest) {
+            (Some(canary), rest) if rest != Some(canary) => Observed::Canary { canary, rest },
+            (_, rest) => rest.map_or(Observed::Nothing, Observed::Running),
+        })
     }
 
     async fn apply(&self, release: &Release, context: &Context) -> Result<(), StageError> {
-        self.update(context.fence, |key, running| {
-            if *key != context.key {
-                key.clone_from(&context.key);
-                if !release.is_empty() {
-                    *running = Some(release.digest());
-                } else if self.removes {
-                    *running = None;
-                }
+        let unsupported = || Err(SeamError::new(ErrorKind::Unsupported, "there is no canary here"));
+        let only_canary = context.reach == Reach::Canary && self.flaw != Flaw::HasNoCanaries;
+        if only_canary && self.flaw == Flaw::RefusesCanaries {
+            return unsupported();
+        }
+        self.update(context.fence, |record| {
+            if record.key == context.key {
+                return;
             }
-        })
+            record.key.clone_from(&context.key);
+            let wanted = (!release.is_empty()).then(|| release.digest());
+            match self.flaw {
+                Flaw::NeverRemoves if wanted.is_none() => {}
+                Flaw::ForgetsCanaries if only_canary => {}
+                Flaw::RefusesTooLate => (record.canary, record.rest) = (wanted, wanted),
+                _ if only_canary => record.canary = wanted,
+                Flaw::LeavesCanaries => record.rest = wanted,
+                _ => (record.canary, record.rest) = (wanted, wanted),
+            }
+        })?;
+        if only_canary && self.flaw == Flaw::RefusesTooLate { unsupported() } else { Ok(()) }
     }
 
     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
@@ -83,21 +134,36 @@ impl Stage for FileStage {
 }
 
 #[tokio::test]
-async fn a_stage_in_a_file_passes_twice_and_one_without_fences_or_removal_fails() {
+async fn a_stage_in_a_file_passes_twice_with_a_canary_and_without() {
     let folder = tempfile::tempdir().unwrap();
-    let good = FileStage::new(folder.path().join("good"));
-    conformance::stage(&good, 0).await.unwrap();
-    conformance::stage(&good, 100).await.unwrap();
-    let open = FileStage { fenced: false, ..FileStage::new(folder.path().join("open")) };
-    assert_eq!(
-        conformance::stage(&open, 0).await.unwrap_err().to_string(),
-        "observe was called with a larger fence, so apply with a smaller one is refused"
-    );
-    let stuck = FileStage { removes: false, ..FileStage::new(folder.path().join("stuck")) };
-    assert_eq!(
-        conformance::stage(&stuck, 0).await.unwrap_err().to_string(),
-        "after the empty release nothing runs"
-    );
+    for flaw in [Flaw::None, Flaw::RefusesCanaries, Flaw::HasNoCanaries] {
+        let good = FileStage::new(folder.path(), flaw);
+        for above in [0, 100] {
+            if let Err(failure) = conformance::stage(&good, above).await {
+                panic!("{flaw:?}, {above}: {failure}: {:?}", std::error::Error::source(&failure));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stage_without_fences_without_removal_or_with_a_canary_that_is_none_fails() {
+    let only = "a release applied in the canary only is observed there, and the one before elsewhere";
+    let cases = [
+        (
+            Flaw::TakesOldFences,
+            "observe was called with a larger fence, so apply with a smaller one is refused",
+        ),
+        (Flaw::NeverRemoves, "after the empty release nothing runs"),
+        (Flaw::RefusesTooLate, "a canary that is refused changes nothing"),
+        (Flaw::ForgetsCanaries, only),
+        (Flaw::LeavesCanaries, "going back reaches the canary too"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (flaw, what) in cases {
+        let failure = conformance::stage(&FileStage::new(folder.path(), flaw), 0).await.unwrap_err();
+        assert_eq!(failure.to_string(), what, "{flaw:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use std::time::Duration;
 use mcp_core::{Digest, Id, Timestamp};
 use mcp_promotion::machine::{Command, StageState, Verified, decide};
 use mcp_promotion::{
-    Entry, Evidence, Fence, Fencing, GateEvidence, Happened, Kind, Policy, PromotionError, Release, State,
-    UpstreamEvidence, Vote,
+    Entry, Evidence, Fence, Fencing, GateEvidence, Happened, Judgement, Kind, Policy, PromotionError, Reach,
+    Release, State, UpstreamEvidence, Vote,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -38,14 +38,8 @@ impl Machine {
     }
 
     fn request(&mut self, policy: Policy) -> Result<(), PromotionError> {
-        self.obey(&Command::Request {
-            kind: Kind::Deploy,
-            release: release("1.0.0"),
-            requester: "alice".parse().unwrap(),
-            policy: Arc::new(policy),
-            unique: Id::from_u128(self.0.version().into()),
-            holder: None,
-        })
+        self.request_version("1.0.0", policy);
+        Ok(())
     }
 
     fn obey(&mut self, command: &Command) -> Result<(), PromotionError> {
@@ -53,6 +47,34 @@ impl Machine {
             self.0.apply(&Entry { at: at(100), request: None, what }).unwrap();
         }
         Ok(())
+    }
+
+    fn request_version(&mut self, version: &str, policy: Policy) -> u64 {
+        self.obey(&Command::Request {
+            kind: Kind::Deploy,
+            release: release(version),
+            requester: "alice".parse().unwrap(),
+            policy: Arc::new(policy),
+            unique: Id::from_u128(self.0.version().into()),
+            holder: None,
+        })
+        .unwrap();
+        self.0.version()
+    }
+
+    fn start(&mut self, promotion: u64, version: &str) {
+        let evidence = Evidence { release: release(version).digest(), ..evidence(&[]) };
+        self.obey(&Command::Start { fence: Fence(2), promotion, evidence, upstream: Vec::new() }).unwrap();
+    }
+
+    fn apply(&mut self, version: &str, promotion: u64, reach: Reach) {
+        let release = release(version).digest();
+        self.obey(&Command::Applied { fence: Fence(2), promotion, release, reach }).unwrap();
+    }
+
+    fn deploy(&mut self, promotion: u64, version: &str, reach: Reach) {
+        self.start(promotion, version);
+        self.apply(version, promotion, reach);
     }
 
     fn impossible(&self, what: Happened) -> String {
@@ -147,10 +169,10 @@ fn events_that_break_the_table_or_an_invariant_cannot_have_happened() {
         second.impossible(changed(3, pending, deploying)),
         "promotion 3 starts while prod/1 is in flight"
     );
-    let other = Happened::Applied { promotion: 1, release: release("2.0.0").digest() };
+    let other = Happened::Applied { promotion: 1, release: release("2.0.0").digest(), reach: Reach::All };
     assert!(machine.impossible(other).starts_with("promotion 1 did not want blake3:"));
     let release = release("1.0.0").digest();
-    machine.obey(&Command::Applied { fence: Fence(2), promotion: 1, release }).unwrap();
+    machine.obey(&Command::Applied { fence: Fence(2), promotion: 1, release, reach: Reach::All }).unwrap();
     let (to, reason) = (State::Succeeded, String::new());
     machine.obey(&Command::Move { fence: Fence(2), promotion: 1, to, reason }).unwrap();
     for to in State::ALL {
@@ -199,4 +221,57 @@ fn a_vote_after_the_start_is_refused_and_a_revoked_approval_does_not_count() {
     assert_eq!(people, ["bob"]);
     let late = machine.obey(&vote(Vote::Revoke)).unwrap_err().to_string();
     assert_eq!(late, "revoke prod/1: it is deploying, votes count only while it is pending");
+}
+
+/// Invariant 7: the success of a canary is that everything runs its release.
+#[test]
+fn a_canary_does_not_succeed_before_its_release_was_applied_everywhere() {
+    let judged = || Policy::healthy_for(Duration::from_secs(60)).canary();
+    let mut machine = Machine::new(judged());
+    machine.deploy(1, "1.0.0", Reach::All);
+    let (to, reason) = (State::Succeeded, String::new());
+    machine.obey(&Command::Move { fence: Fence(2), promotion: 1, to, reason }).unwrap();
+    let second = machine.request_version("2.0.0", judged());
+    machine.start(second, "2.0.0");
+
+    let digest = release("2.0.0").digest();
+    let applied = |reach| Happened::Applied { promotion: second, release: digest, reach };
+    assert!(machine.impossible(applied(Reach::All)).ends_with("everywhere"));
+    machine.apply("2.0.0", second, Reach::Canary);
+    let everywhere =
+        Command::Applied { fence: Fence(2), promotion: second, release: digest, reach: Reach::All };
+    let early = machine.obey(&everywhere).unwrap_err().to_string();
+    assert_eq!(early, format!("record a change of prod/{second}: it is verifying, nothing is being applied"));
+    assert_eq!(machine.impossible(applied(Reach::All)), format!("promotion {second} is verifying"));
+    let succeeded = changed(second, State::Verifying, State::Succeeded);
+    let why = format!("promotion {second} succeeds although at most its canary was reached");
+    assert_eq!(machine.impossible(succeeded.clone()), why);
+    let by = "bob".parse().unwrap();
+    let overridden = Happened::Overridden { promotion: second, by, reason: "known".to_owned() };
+    assert_eq!(machine.impossible(overridden), format!("promotion {second} is verifying"));
+
+    let judgement = |judgement| Command::Sampled {
+        fence: Fence(2),
+        promotion: second,
+        window: mcp_promotion::Window { from: at(100), to: at(110) },
+        canary: mcp_promotion::Counts::default(),
+        baseline: mcp_promotion::Counts::default(),
+        trouble: None,
+        judge: serde_json::Value::Null,
+        judgement,
+    };
+    machine.obey(&judgement(Judgement::Pass)).unwrap();
+    assert_eq!(machine.0.promotion(second).unwrap().state, State::Verifying);
+    assert_eq!(machine.impossible(succeeded), why, "the verdict alone is no success");
+    machine.obey(&everywhere).unwrap();
+    assert_eq!(machine.0.promotion(second).unwrap().state, State::Succeeded);
+}
+
+#[test]
+fn events_from_before_there_were_canaries_mean_what_they_meant() {
+    let digest = release("1.0.0").digest();
+    let old = format!(r#"{{"applied":{{"promotion":1,"release":"{digest}"}}}}"#);
+    let read: Happened = serde_json::from_str(&old).unwrap();
+    assert_eq!(read, Happened::Applied { promotion: 1, release: digest, reach: Reach::All });
+    assert_eq!(serde_json::to_string(&read).unwrap(), old);
 }

@@ -209,6 +209,10 @@ impl Engine {
 
     /// Declares a paused promotion a success, for a reason that is not empty.
     ///
+    /// Where at most the canary runs the release, this takes the place of the judge's verdict only: the promotion is verifying again, the
+    /// release is applied everywhere, whatever the stage runs there, and only then has it succeeded. If that fails for good, it is rolled
+    /// back.
+    ///
     /// # Errors
     /// `Denied` without a reason; `Conflict` when it is not paused; `NotFound`.
     pub async fn override_with(

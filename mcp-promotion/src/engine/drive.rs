@@ -180,7 +180,7 @@ impl Engine {
             Effect::Pin(number) => self.make_pin_last(&turn, driving, number).await,
             Effect::Unpin(number) => self.give_up_pin(&turn, driving, number).await,
             Effect::Start(number) => self.start(&turn, driving, number).await,
-            Effect::Deploy(number) | Effect::RollBack(number) => {
+            Effect::Deploy(number) | Effect::Widen(number) | Effect::RollBack(number) => {
                 self.change_stage(&turn, driving, number).await
             }
             Effect::GiveUp(number) => self.give_up(&turn, driving, number).await,

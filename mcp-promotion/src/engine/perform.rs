@@ -12,8 +12,7 @@ use crate::judge::{Judge, Judgement};
 use crate::machine::{Command, Looking, consequence};
 use crate::verification::{JudgeChoice, Verification};
 use crate::{
-    Context, Counts, Evidence, GateEvidence, Kind, Observed, Promotion, PromotionError, Release, Sample,
-    State, UpstreamEvidence, Window,
+    Counts, Evidence, GateEvidence, Promotion, PromotionError, Sample, State, UpstreamEvidence, Window,
 };
 
 /// How much of a gate's evidence is recorded.
@@ -40,7 +39,7 @@ impl Engine {
         self.go_to(turn, number, State::Stuck, reason).await
     }
 
-    async fn go_to(
+    pub(super) async fn go_to(
         &self,
         turn: &Turn<'_>,
         promotion: u64,
@@ -202,91 +201,6 @@ impl Engine {
         until
     }
 
-    /// Looks at what the stage runs, and shows it the fence.
-    async fn observe(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        limit: Duration,
-    ) -> Result<Observed, SeamError> {
-        driving.fence = None;
-        let observed = bounded(turn.timing, limit, "observe", turn.stage.observe(turn.fence)).await?;
-        (driving.fence, driving.shown) = (Some(turn.fence), true);
-        Ok(observed)
-    }
-
-    /// One attempt to make the stage run what the promotion wants: its release, or on the way back the previous one.
-    pub(super) async fn change_stage(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        number: u64,
-    ) -> Result<Step, PromotionError> {
-        let promotion = turn.state.find(number)?;
-        let limit = promotion.policy.calls.timeout;
-        let failed = |call: &str, why: String| Command::CallFailed {
-            fence: turn.fence,
-            promotion: number,
-            call: call.to_owned(),
-            why,
-        };
-        let observed = match self.observe(turn, driving, limit).await {
-            Ok(observed) => observed,
-            Err(error) => return self.record_about(turn, number, &failed("observe", told(&error))).await,
-        };
-        if let Some((to, reason)) = consequence(&turn.state, promotion, &observed, Looking::BeforeApply) {
-            return self.go_to(turn, number, to, reason).await;
-        }
-        let back = promotion.state == State::RollingBack;
-        let release = if back { turn.state.rollback_target() } else { promotion.release.clone() };
-        let context = Context {
-            fence: turn.fence,
-            // One key for each time that the promotion enters the state: the same after a crash, another one after a retry.
-            key: format!("{}/{}", promotion.unique, promotion.entered),
-            promotion: promotion.id.clone(),
-            kind: if back { Kind::Rollback } else { promotion.kind },
-            previous: if back {
-                Some(promotion.release.clone())
-            } else {
-                turn.state.current().map(|current| current.release.clone())
-            },
-        };
-        driving.fence = None;
-        if let Err(error) = bounded(turn.timing, limit, "apply", turn.stage.apply(&release, &context)).await {
-            return self.record_about(turn, number, &failed("apply", told(&error))).await;
-        }
-        // What a stage says that it did, and what it runs, are two things.
-        match self.observe(turn, driving, limit).await {
-            Ok(observed) if runs(&observed, &release) => {
-                let (fence, release) = (turn.fence, release.digest());
-                self.record_about(turn, number, &Command::Applied { fence, promotion: number, release }).await
-            }
-            Ok(observed) => {
-                let why = format!("it was told to run {release} and said that it does, but runs {observed}");
-                self.record_about(turn, number, &failed("apply", why)).await
-            }
-            Err(error) => self.record_about(turn, number, &failed("observe", told(&error))).await,
-        }
-    }
-
-    /// Every attempt has failed: what the stage runs decides how the promotion ends.
-    pub(super) async fn give_up(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        number: u64,
-    ) -> Result<Step, PromotionError> {
-        let promotion = turn.state.find(number)?;
-        let observed = match self.observe(turn, driving, promotion.policy.calls.timeout).await {
-            Ok(observed) => observed,
-            Err(error) => Observed::Unknown(told(&error)),
-        };
-        match consequence(&turn.state, promotion, &observed, Looking::AfterLastAttempt) {
-            Some((to, reason)) => self.go_to(turn, number, to, reason).await,
-            None => Ok(Step::Waiting(None)),
-        }
-    }
-
     /// Samples one window and judges it. Whatever goes wrong is no data, and never good health.
     pub(super) async fn sample(
         &self,
@@ -354,6 +268,8 @@ impl Engine {
             Verification::Unverified { .. } => Ok((Value::Null, Judgement::Undecided)),
             Verification::Judged(judged) => match &judged.judge {
                 JudgeChoice::Guardrail(guardrail) => guardrail.judge(kept, window, samples),
+                JudgeChoice::Rank(rank) => rank.judge(kept, window, samples),
+                JudgeChoice::Count(count) => count.judge(kept, window, samples),
                 JudgeChoice::Named(name) => match self.inner.judges.get(name) {
                     Some(judge) => judge.judge(kept, window, samples),
                     None => Err(SeamError::new(
@@ -363,13 +279,5 @@ impl Engine {
                 },
             },
         }
-    }
-}
-
-fn runs(observed: &Observed, release: &Release) -> bool {
-    match observed {
-        Observed::Running(digest) => *digest == release.digest(),
-        Observed::Nothing => release.is_empty(),
-        Observed::Unknown(_) => false,
     }
 }

@@ -90,7 +90,9 @@ impl StageState {
             failures: 0,
             last_failure: None,
             delay: None,
+            reach: None,
             verification: None,
+            overridden: None,
             paused_from: None,
             accepts_drift: false,
             unique: requested.unique,
@@ -166,33 +168,48 @@ impl StageState {
                 self.edit(number, |promotion| promotion.evidence = Some(kept));
             }
             Happened::CallFailed { call, why, .. } => {
-                expect(&[State::Deploying, State::RollingBack])?;
+                if !promotion.is_widening() {
+                    expect(&[State::Deploying, State::RollingBack])?;
+                }
                 let last = Some((at, format!("{call}: {why}")));
                 self.edit(number, |promotion| {
                     promotion.failures = promotion.failures.saturating_add(1);
                     promotion.last_failure = last;
                 });
             }
-            Happened::Applied { release, .. } => {
-                expect(&[State::Deploying, State::RollingBack])?;
-                let deploying = state == State::Deploying;
-                let wanted =
-                    if deploying { promotion.release.digest() } else { self.rollback_target().digest() };
-                if *release != wanted {
+            Happened::Applied { release, reach, .. } => {
+                let Some(goal) = self.goal(promotion) else {
+                    return impossible(format!("promotion {number} is {state}"));
+                };
+                if *release != goal.release.digest() {
                     return impossible(format!("promotion {number} did not want {release}"));
                 }
-                if deploying {
-                    let (windows, judge, judgement) = (0, serde_json::Value::Null, Judgement::Undecided);
-                    let progress = Progress { until: at, windows, judge, judgement };
-                    self.edit(number, |promotion| promotion.verification = Some(progress));
+                let tolerated = promotion.accepts_drift || self.is_unsettled();
+                if *reach != goal.reach && !(tolerated && reach.is_all()) {
+                    return impossible(format!("promotion {number} did not want {release} {reach}"));
                 }
+                let forward = state != State::RollingBack;
+                let (windows, judge, judgement) = (0, serde_json::Value::Null, Judgement::Undecided);
+                let begun =
+                    (state == State::Deploying).then_some(Progress { until: at, windows, judge, judgement });
+                self.edit(number, |promotion| {
+                    promotion.reach = if forward { Some(*reach) } else { promotion.reach };
+                    promotion.verification = begun.or(promotion.verification.take());
+                });
+            }
+            Happened::Overridden { reason, .. } => {
+                expect(&[State::Paused])?;
+                if !self.needs_widening(promotion) {
+                    return impossible(format!("promotion {number} has no canary that could be overridden"));
+                }
+                self.edit(number, |promotion| promotion.overridden = Some(reason.clone()));
             }
             Happened::Sampled(sampled) => {
                 expect(&[State::Verifying])?;
                 let terminal = |progress: &Progress| {
                     matches!(progress.judgement, Judgement::Pass | Judgement::Fail { .. })
                 };
-                if promotion.verification.as_ref().is_none_or(terminal) {
+                if promotion.overridden.is_some() || promotion.verification.as_ref().is_none_or(terminal) {
                     return impossible(format!("promotion {number} is not being judged"));
                 }
                 let Sampled { window, judge, judgement, .. } = &**sampled;
@@ -241,13 +258,21 @@ impl StageState {
                 return impossible(format!("promotion {number} starts while {} is in flight", other.id));
             }
         }
+        if to == State::Succeeded && self.needs_widening(&promotion) {
+            return impossible(format!(
+                "promotion {number} succeeds although at most its canary was reached"
+            ));
+        }
+        // What was accepted of everything else is still there after the canary was reached.
+        let accepted = promotion.accepts_drift && self.needs_widening(&promotion);
         let resumed = matches!(from, State::Paused | State::Stuck);
         self.edit(number, |promotion| {
             (promotion.state, promotion.since, promotion.entered) = (to, at, position);
             promotion.reason = reason.to_owned();
             (promotion.failures, promotion.last_failure, promotion.delay) = (0, None, None);
             promotion.paused_from = (to == State::Paused).then_some(from);
-            promotion.accepts_drift = resumed;
+            promotion.accepts_drift =
+                resumed || (accepted && matches!(to, State::Verifying | State::RollingBack));
             if resumed && let Some(progress) = &mut promotion.verification {
                 // The same evidence goes on, but the time in between was not watched.
                 progress.until = at;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::stage_state::Verified;
 use crate::judge::Judgement;
-use crate::{Counts, Evidence, Fence, Fencing, Kind, Policy, Release, State, UpstreamEvidence, Vote, Window};
+use crate::{
+    Counts, Evidence, Fence, Fencing, Kind, Policy, Reach, Release, State, UpstreamEvidence, Vote, Window,
+};
 
 /// What somebody wants to happen in a stage: first what people want, then what the driver under a lease wants.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +67,7 @@ pub enum Command {
         /// Who.
         by: Principal,
     },
-    /// Call a paused promotion a success.
+    /// Call a paused promotion a success; one of which at most the canary runs the release takes the way of a canary that was judged well.
     Override {
         /// Which.
         promotion: u64,
@@ -196,6 +198,8 @@ pub enum Command {
         promotion: u64,
         /// Which release.
         release: Digest,
+        /// How much of it runs that.
+        reach: Reach,
     },
     /// A window was judged.
     Sampled {

@@ -7,8 +7,8 @@ use crate::approval::{binding, tally};
 use crate::judge::Judgement;
 use crate::verification::{OnInconclusive, Verification};
 use crate::{
-    Evidence, Happened, Kind, OnNoPredecessor, Promotion, PromotionError, Queue, Requested, Sampled, State,
-    Vote,
+    Evidence, Happened, Kind, OnNoPredecessor, Promotion, PromotionError, Queue, Reach, Requested, Sampled,
+    State, Vote,
 };
 
 type Decision = Result<Vec<Happened>, PromotionError>;
@@ -50,6 +50,18 @@ pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision
                     who: by.clone(),
                     reason,
                 });
+            }
+            if state.needs_widening(promotion) {
+                // At most its canary runs the release: that everything does is what can be called a success.
+                let overridden = Happened::Overridden {
+                    promotion: promotion.id.number,
+                    by: by.clone(),
+                    reason: cut(reason.clone()),
+                };
+                return Ok(vec![
+                    overridden,
+                    changed(promotion, State::Verifying, "overridden".to_owned(), Some(by)),
+                ]);
             }
             Ok(vec![changed(promotion, State::Succeeded, reason.clone(), Some(by))])
         }
@@ -101,13 +113,19 @@ pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision
             let why: String = why.chars().take(MAX_TEXT_CHARS).collect();
             Ok(vec![Happened::CallFailed { promotion: *promotion, call: call.clone(), why }])
         }
-        Command::Applied { promotion, release, .. } => {
-            let allowed = [State::Deploying, State::RollingBack];
-            let promotion = expect(state, *promotion, command, &allowed, "nothing is being applied")?;
-            let to = if promotion.state == State::Deploying { State::Verifying } else { State::RolledBack };
-            let applied = Happened::Applied { promotion: promotion.id.number, release: *release };
-            // Going back has its reason already.
-            let reason = if to == State::RolledBack { promotion.reason.clone() } else { String::new() };
+        Command::Applied { promotion, release, reach, .. } => {
+            let promotion = find(state, *promotion, command)?;
+            let (to, reason) = match promotion.state {
+                State::Deploying => (State::Verifying, String::new()),
+                State::Verifying if promotion.is_widening() => {
+                    (State::Succeeded, promotion.overridden.clone().unwrap_or_default())
+                }
+                // Going back has its reason already.
+                State::RollingBack => (State::RolledBack, promotion.reason.clone()),
+                _ => return Err(not_now(promotion, command, "nothing is being applied")),
+            };
+            let number = promotion.id.number;
+            let applied = Happened::Applied { promotion: number, release: *release, reach: *reach };
             Ok(vec![applied, changed(promotion, to, reason, None)])
         }
         Command::Sampled { .. } => sampled(state, command),
@@ -145,12 +163,16 @@ fn expect<'a>(
 }
 
 fn changed(promotion: &Promotion, to: State, reason: String, by: Option<&Principal>) -> Happened {
-    let reason = if reason.chars().nth(MAX_TEXT_CHARS).is_some() {
-        reason.chars().take(MAX_TEXT_CHARS).collect()
+    let (number, reason) = (promotion.id.number, cut(reason));
+    Happened::Changed { promotion: number, from: promotion.state, to, reason, by: by.cloned() }
+}
+
+fn cut(text: String) -> String {
+    if text.chars().nth(MAX_TEXT_CHARS).is_some() {
+        text.chars().take(MAX_TEXT_CHARS).collect()
     } else {
-        reason
-    };
-    Happened::Changed { promotion: promotion.id.number, from: promotion.state, to, reason, by: by.cloned() }
+        text
+    }
 }
 
 fn request(state: &StageState, command: &Command) -> Decision {
@@ -326,6 +348,8 @@ fn sampled(state: &StageState, command: &Command) -> Decision {
     }))];
     events.extend(match judgement {
         Judgement::Undecided => None,
+        // The verdict stands; everything else is still to be reached.
+        Judgement::Pass if promotion.reach == Some(Reach::Canary) => None,
         Judgement::Pass => Some(changed(promotion, State::Succeeded, String::new(), None)),
         Judgement::Fail { why } => {
             let (to, reason) = give_up(state, promotion, why);

@@ -27,6 +27,8 @@ pub enum Effect {
     Conclude(u64),
     /// Sample the stage over a window, and judge.
     Sample(u64, Window),
+    /// The canary was judged well: observe the stage, and apply the release everywhere.
+    Widen(u64),
     /// Observe the stage, and apply the previous release.
     RollBack(u64),
     /// Every attempt to roll back failed: record that it is stuck.
@@ -133,6 +135,12 @@ fn in_flight(promotion: &Promotion, wait: &mut Wait) -> Option<Effect> {
         State::Deploying => rested(wait).then_some(Effect::Deploy(number)),
         State::RollingBack if exhausted => Some(Effect::Strand(number)),
         State::RollingBack => rested(wait).then_some(Effect::RollBack(number)),
+        State::Verifying if promotion.is_widening() => {
+            if exhausted {
+                return Some(Effect::GiveUp(number));
+            }
+            rested(wait).then_some(Effect::Widen(number))
+        }
         State::Verifying => match (&promotion.policy.verification, &promotion.verification) {
             (Verification::Unverified { .. }, _) => Some(Effect::Conclude(number)),
             (Verification::Judged(judged), progress) => {

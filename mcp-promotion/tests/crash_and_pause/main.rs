@@ -17,7 +17,7 @@ mod process;
 mod world;
 
 use process::{Process, Progress};
-use world::{Outcome, Switches, World};
+use world::{Life, Outcome, Switches, World};
 
 /// What a run of one kind came to.
 #[derive(Default)]
@@ -68,8 +68,8 @@ fn restart(world: &World, crashed: Process, how: Restart, owner: &str) -> Proces
 }
 
 /// How many points a run without any stop has.
-fn points(outcome: Outcome) -> usize {
-    let world = World::new(outcome, Switches::default());
+fn points(life: Life) -> usize {
+    let world = World::new(life, Switches::default());
     let mut process = Process::new(&world, "a");
     assert_eq!(process.go_on(None), Progress::Done);
     world.check_end();
@@ -77,11 +77,11 @@ fn points(outcome: Outcome) -> usize {
     process.points()
 }
 
-fn crashes(outcome: Outcome, switches: Switches, in_pairs: bool) -> (Counts, Counts) {
+fn crashes(life: Life, switches: Switches, in_pairs: bool) -> (Counts, Counts) {
     let (mut single, mut pairs) = (Counts::default(), Counts::default());
-    let begin = World::new(outcome, switches);
+    let begin = World::new(life, switches);
     for how in RESTARTS {
-        for first in 0..points(outcome) {
+        for first in 0..points(life) {
             // A second point behind the end of the run is a single crash.
             let seconds = if in_pairs { 0..usize::MAX } else { usize::MAX - 1..usize::MAX };
             for second in seconds {
@@ -95,7 +95,7 @@ fn crashes(outcome: Outcome, switches: Switches, in_pairs: bool) -> (Counts, Cou
                     last.go_on(None);
                 }
                 world.check_end();
-                let what = format!("{outcome:?}, {how:?}, crash at {first} and {second}");
+                let what = format!("{life}, {how:?}, crash at {first} and {second}");
                 if stopped {
                     pairs.add(what, &world)
                 } else {
@@ -110,10 +110,10 @@ fn crashes(outcome: Outcome, switches: Switches, in_pairs: bool) -> (Counts, Cou
     (single, pairs)
 }
 
-fn pauses(outcome: Outcome, switches: Switches) -> Counts {
+fn pauses(life: Life, switches: Switches) -> Counts {
     let mut counts = Counts::default();
-    let begin = World::new(outcome, switches);
-    for first in 0..points(outcome) {
+    let begin = World::new(life, switches);
+    for first in 0..points(life) {
         for second in 0.. {
             let world = begin.copy();
             let mut a = Process::new(&world, "a");
@@ -127,7 +127,7 @@ fn pauses(outcome: Outcome, switches: Switches) -> Counts {
             // Whoever comes last finds nothing left to do, or does it.
             Process::new(&world, "c").go_on(None);
             world.check_end();
-            counts.add(format!("{outcome:?}, a pauses at {first}, b goes on to {second}"), &world);
+            counts.add(format!("{life}, a pauses at {first}, b goes on to {second}"), &world);
             if !b_stopped {
                 break;
             }
@@ -136,24 +136,42 @@ fn pauses(outcome: Outcome, switches: Switches) -> Counts {
     counts
 }
 
+const fn life(outcome: Outcome, canary: bool) -> Life {
+    Life { outcome, canary }
+}
+
+#[track_caller]
+fn no_crash_breaks_an_invariant(life: Life) {
+    let (single, pairs) = crashes(life, Switches::default(), true);
+    single.expect_none(&format!("{life}, single crashes"));
+    pairs.expect_none(&format!("{life}, pairs of crashes"));
+    assert!(single.runs >= 3 * points(life) && pairs.runs > 1000, "{} {}", single.runs, pairs.runs);
+}
+
 /// Invariants 4, 5, 6, 7 and 11.
 #[test]
 fn no_crash_and_no_pair_of_crashes_breaks_an_invariant() {
-    for outcome in [Outcome::RollsBack, Outcome::Succeeds] {
-        let (single, pairs) = crashes(outcome, Switches::default(), true);
-        single.expect_none(&format!("{outcome:?}, single crashes"));
-        pairs.expect_none(&format!("{outcome:?}, pairs of crashes"));
-        assert!(single.runs >= 3 * points(outcome) && pairs.runs > 1000, "{} {}", single.runs, pairs.runs);
-    }
+    no_crash_breaks_an_invariant(life(Outcome::RollsBack, false));
+    no_crash_breaks_an_invariant(life(Outcome::Succeeds, false));
+}
+
+/// Invariants 4, 5, 6, 7 and 11.
+#[test]
+fn no_crash_and_no_pair_of_crashes_breaks_an_invariant_of_a_canary() {
+    no_crash_breaks_an_invariant(life(Outcome::RollsBack, true));
+    no_crash_breaks_an_invariant(life(Outcome::Succeeds, true));
 }
 
 /// Invariants 4, 5, 6, 7 and 11.
 #[test]
 fn no_pause_with_a_takeover_breaks_an_invariant() {
-    for outcome in [Outcome::RollsBack, Outcome::Succeeds] {
-        let counts = pauses(outcome, Switches::default());
-        counts.expect_none(&format!("{outcome:?}, pauses"));
-        assert!(counts.runs > 500, "{}", counts.runs);
+    for canary in [false, true] {
+        for outcome in [Outcome::RollsBack, Outcome::Succeeds] {
+            let life = life(outcome, canary);
+            let counts = pauses(life, Switches::default());
+            counts.expect_none(&format!("{life}, pauses"));
+            assert!(counts.runs > 500, "{}", counts.runs);
+        }
     }
 }
 
@@ -166,17 +184,22 @@ fn without_fences_or_expected_versions_the_enumeration_finds_violations() {
         ("the journal ignores versions", Switches { journal_ignores_versions: true, ..Switches::default() }),
         ("the target ignores keys", Switches { target_ignores_keys: true, ..Switches::default() }),
     ];
-    for (what, switches) in cases {
-        let pauses = pauses(Outcome::RollsBack, switches);
-        let (single, _) = crashes(Outcome::RollsBack, switches, false);
-        println!(
-            "{what}: violations in {} of {} pauses, {} of {} crashes",
-            pauses.violations.len(),
-            pauses.runs,
-            single.violations.len(),
-            single.runs,
-        );
-        let found = pauses.violations.len();
-        assert!(found > 0, "{what}: {found} violations");
+    // A canary in both outcomes: what is taken away must show in the second change as well as in the way back.
+    for life in
+        [life(Outcome::RollsBack, false), life(Outcome::RollsBack, true), life(Outcome::Succeeds, true)]
+    {
+        for (what, switches) in cases {
+            let pauses = pauses(life, switches);
+            let (single, _) = crashes(life, switches, false);
+            println!(
+                "{life}, {what}: violations in {} of {} pauses, {} of {} crashes",
+                pauses.violations.len(),
+                pauses.runs,
+                single.violations.len(),
+                single.runs,
+            );
+            let found = pauses.violations.len();
+            assert!(found > 0, "{life}, {what}: {found} violations");
+        }
     }
 }

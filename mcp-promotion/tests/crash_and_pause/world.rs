@@ -11,7 +11,7 @@ use mcp_core::{
 use mcp_promotion::machine::StageState;
 use mcp_promotion::{
     Append, Chain, Context, Fence, Guardrail, Happened, Journal, JournalError, JudgeChoice, Kind,
-    MemoryJournal, Observed, Pipeline, Policy, Release, Sample, StageError, State,
+    MemoryJournal, Observed, Pipeline, Policy, Reach, Release, Sample, StageError, State,
 };
 
 use crate::probe::Probe;
@@ -24,6 +24,20 @@ pub(crate) enum Outcome {
     Succeeds,
     /// It is not.
     RollsBack,
+}
+
+/// The life of the second promotion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) outcome: Outcome,
+    /// Whether the release first reaches the canary only.
+    pub(crate) canary: bool,
+}
+
+impl std::fmt::Display for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}{}", self.outcome, if self.canary { " after a canary" } else { "" })
+    }
 }
 
 /// What can be taken away.
@@ -42,7 +56,7 @@ pub(crate) struct World {
     pub(crate) ids: Arc<SequentialIds>,
     pub(crate) second: Release,
     first: Release,
-    outcome: Outcome,
+    life: Life,
     switches: Switches,
     target: Arc<Mutex<Target>>,
     /// What was folded of the stream so far; `Err` once it does not fold.
@@ -55,10 +69,12 @@ struct Target {
     fence: u64,
     /// The largest fence that `observe` was called with: the truth, whatever the target takes note of.
     observed: u64,
+    /// What everything but the canary runs.
     running: Option<Digest>,
+    canary: Option<Digest>,
     last_key: String,
-    /// Every change that happened: key and release.
-    changes: Vec<(String, Digest)>,
+    /// Every change that happened: key, release and reach.
+    changes: Vec<(String, Digest, Reach)>,
     pins: BTreeMap<Holder, BTreeMap<Artifact, Option<Timestamp>>>,
     violations: Vec<String>,
 }
@@ -78,14 +94,14 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 impl World {
     /// The first release runs already.
-    pub(crate) fn new(outcome: Outcome, switches: Switches) -> Self {
+    pub(crate) fn new(life: Life, switches: Switches) -> Self {
         let world = Self {
             journal: MemoryJournal::new(),
             clock: Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap())),
             ids: Arc::new(SequentialIds::starting_at(1)),
             first: release("1.0.0"),
             second: release("2.0.0"),
-            outcome,
+            life,
             switches,
             target: Arc::default(),
             fold: Arc::new(Mutex::new((
@@ -122,6 +138,7 @@ impl World {
         (guardrail.consecutive, guardrail.min_windows) = (2, 2);
         guardrail.bake = Duration::from_secs(20);
         let policy = Policy::judged_by(JudgeChoice::Guardrail(guardrail), Duration::from_secs(10));
+        let policy = if self.life.canary { policy.canary() } else { policy };
         Pipeline::builder().stage("prod", policy.approvals(1).gate("open")).build().unwrap()
     }
 
@@ -206,7 +223,10 @@ impl World {
             target.fence = target.fence.max(fence.0);
         }
         target.observed = target.observed.max(fence.0);
-        Ok(target.running.map_or(Observed::Nothing, Observed::Running))
+        Ok(match (target.canary, target.running) {
+            (Some(canary), rest) if rest != Some(canary) => Observed::Canary { canary, rest },
+            (_, running) => running.map_or(Observed::Nothing, Observed::Running),
+        })
     }
 
     fn fenced(&self, target: &Target, fence: Fence) -> Result<(), StageError> {
@@ -222,7 +242,9 @@ impl World {
         let mut target = self.target.lock().unwrap();
         self.fenced(&target, context.fence)?;
         target.fence = target.fence.max(context.fence.0);
-        let repeated = target.last_key == context.key && target.running == Some(release.digest());
+        let wanted = Some(release.digest());
+        let done = target.canary == wanted && (target.running == wanted || context.reach == Reach::Canary);
+        let repeated = target.last_key == context.key && done;
         if repeated && !self.switches.target_ignores_keys {
             return Ok(());
         }
@@ -231,11 +253,19 @@ impl World {
                 format!("invariant 6: fence {} changed the stage after {}", context.fence, target.observed);
             target.violations.push(what);
         }
-        let wanted = if context.kind == Kind::Deploy { State::Deploying } else { State::RollingBack };
-        match folded.map(|state| state.promotion(context.promotion.number).map(|promotion| promotion.state)) {
-            Ok(Some(state)) if state == wanted => {}
+        let promotion = folded.map(|state| state.promotion(context.promotion.number).cloned());
+        match promotion.map(|found| found.map(|promotion| (promotion.state, promotion.is_widening()))) {
+            Ok(Some((State::Deploying, _)))
+                if context.kind == Kind::Deploy && !self.judges_first(context) => {}
+            // The verdict stands in the journal.
+            Ok(Some((State::Verifying, true))) if context.kind == Kind::Deploy && context.reach.is_all() => {}
+            Ok(Some((State::RollingBack, _))) if context.kind == Kind::Rollback && context.reach.is_all() => {
+            }
             other => {
-                let what = format!("invariant 5: {} is applied while {other:?}", context.promotion);
+                let what = format!(
+                    "invariant 5: {} is applied {} while {other:?}",
+                    context.promotion, context.reach
+                );
                 target.violations.push(what);
             }
         }
@@ -243,15 +273,23 @@ impl World {
             let what = format!("{artifact} is applied although nobody keeps it");
             target.violations.push(what);
         }
-        target.running = Some(release.digest());
+        target.canary = wanted;
+        if context.reach.is_all() {
+            target.running = wanted;
+        }
         target.last_key = context.key.clone();
-        target.changes.push((context.key.clone(), release.digest()));
+        target.changes.push((context.key.clone(), release.digest(), context.reach));
         Ok(())
     }
 
+    /// Whether everything would be reached that only the judge may open: the first release has nothing to be compared with.
+    fn judges_first(&self, context: &Context) -> bool {
+        self.life.canary && context.previous.is_some() && context.reach.is_all()
+    }
+
     pub(crate) fn sample(&self) -> Result<Vec<Sample>, StageError> {
-        let ill = self.outcome == Outcome::RollsBack
-            && self.target.lock().unwrap().running == Some(self.second.digest());
+        let ill = self.life.outcome == Outcome::RollsBack
+            && self.target.lock().unwrap().canary == Some(self.second.digest());
         Ok(vec![Sample::canary("one", if ill { 50 } else { 100 }, 100)])
     }
 
@@ -283,27 +321,35 @@ impl World {
             Err(why) => return self.violate(format!("invariant 4: {why}")),
         };
         let mut target = self.target.lock().unwrap();
-        let (expected, runs, changes) = match self.outcome {
-            Outcome::Succeeds => (State::Succeeded, self.second.digest(), vec![self.second.digest()]),
-            Outcome::RollsBack => {
-                (State::RolledBack, self.first.digest(), vec![self.second.digest(), self.first.digest()])
-            }
+        let (first, second) = (self.first.digest(), self.second.digest());
+        let (expected, runs) = match self.life.outcome {
+            Outcome::Succeeds => (State::Succeeded, second),
+            Outcome::RollsBack => (State::RolledBack, first),
+        };
+        let changes = match (self.life.outcome, self.life.canary) {
+            (Outcome::Succeeds, false) => vec![(second, Reach::All)],
+            (Outcome::Succeeds, true) => vec![(second, Reach::Canary), (second, Reach::All)],
+            (Outcome::RollsBack, false) => vec![(second, Reach::All), (first, Reach::All)],
+            (Outcome::RollsBack, true) => vec![(second, Reach::Canary), (first, Reach::All)],
         };
         let ended: Vec<State> = state.promotions().skip(1).map(|promotion| promotion.state).collect();
         if ended != [expected] {
             target.violations.push(format!("invariant 7: the promotions ended as {ended:?}"));
         }
         if target.running != Some(runs)
+            || target.canary != Some(runs)
             || state.current().map(|current| current.release.digest()) != Some(runs)
         {
             let what = format!(
-                "invariant 7: the stage runs {:?}, the journal says {:?}",
+                "invariant 7: the stage runs {:?}, its canary {:?}, the journal says {:?}",
                 target.running,
+                target.canary,
                 state.current()
             );
             target.violations.push(what);
         }
-        let happened: Vec<Digest> = target.changes.iter().map(|(_, release)| *release).collect();
+        let happened: Vec<(Digest, Reach)> =
+            target.changes.iter().map(|(_, release, reach)| (*release, *reach)).collect();
         if happened != changes {
             let what =
                 format!("invariant 11: the stage was changed {} times: {:?}", happened.len(), target.changes);

@@ -8,6 +8,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod canary;
 mod gates;
 mod hostile;
 #[cfg(feature = "sqlite")]

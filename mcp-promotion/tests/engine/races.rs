@@ -1,10 +1,11 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_core::Name;
+use mcp_core::{ManualClock, Name};
 use mcp_promotion::{
     Append, Context, Engine, Fence, Fencing, Journal, JournalError, MemoryJournal, Observed, Pipeline,
-    Policy, Release, Sample, Stage, StageError, State, Step, Window,
+    Policy, Reach, Release, Sample, Stage, StageError, State, Step, Window,
 };
 
 use crate::scene::{Puppet, release};
@@ -81,10 +82,11 @@ enum Meanwhile {
     Aborts,
 }
 
-/// A stage during whose first call of `apply` somebody gives a command through another engine.
+/// A stage during whose first call of `apply` with this reach somebody gives a command through another engine.
 struct Busy {
     puppet: Puppet,
     meanwhile: Meanwhile,
+    reach: Reach,
     other: Mutex<Option<Engine>>,
 }
 
@@ -99,7 +101,7 @@ impl Stage for Busy {
     }
 
     async fn apply(&self, release: &Release, context: &Context) -> Result<(), StageError> {
-        let other = self.other.lock().unwrap().take();
+        let other = if context.reach == self.reach { self.other.lock().unwrap().take() } else { None };
         self.puppet.apply(release, context).await?;
         if let Some(other) = other {
             match self.meanwhile {
@@ -128,12 +130,65 @@ async fn a_command_during_a_stage_call_counts_and_another_request_repeats_no_cal
     for (meanwhile, state, applied) in cases {
         let (journal, puppet) = (MemoryJournal::new(), Puppet::default());
         let other = engine(journal.clone(), &[], &puppet);
-        let busy = Busy { puppet: puppet.clone(), meanwhile, other: Mutex::new(Some(other)) };
+        let (reach, other) = (Reach::All, Mutex::new(Some(other)));
+        let busy = Busy { puppet: puppet.clone(), meanwhile, reach, other };
         let pipeline = Pipeline::builder().stage("dev", Policy::unverified("demo")).build().unwrap();
         let driver = Engine::builder(pipeline, journal).stage("dev", busy).build().unwrap();
         let id = driver.request("dev", &release("1.0.0"), "alice").await.unwrap();
         while !matches!(driver.step().await.unwrap(), Step::Waiting(_)) {}
         assert_eq!(driver.status(&id).await.unwrap().state, state, "{meanwhile:?}");
         assert_eq!(puppet.script.lock().unwrap().applied, applied, "{meanwhile:?}");
+    }
+}
+
+/// The same while a canary is reached, and while everything else is: what a person commanded meanwhile counts, and the way from there is known.
+#[tokio::test]
+async fn a_command_during_either_call_for_a_canary_counts() {
+    let (first, canary, second) = ("app@1.0.0", "app@2.0.0 in the canary only", "app@2.0.0");
+    let cases = [
+        (Meanwhile::Requests, Reach::Canary, State::Succeeded, vec![canary, second]),
+        (Meanwhile::Pauses, Reach::Canary, State::Paused, vec![canary]),
+        (Meanwhile::Aborts, Reach::Canary, State::RolledBack, vec![canary, first]),
+        (Meanwhile::Requests, Reach::All, State::Succeeded, vec![canary, second]),
+        (Meanwhile::Pauses, Reach::All, State::Paused, vec![canary, second]),
+        (Meanwhile::Aborts, Reach::All, State::RolledBack, vec![canary, second, first]),
+    ];
+    for (meanwhile, reach, state, applied) in cases {
+        for overridden in [false, true] {
+            let what = format!("{meanwhile:?} {reach:?} {overridden}");
+            let (journal, puppet) = (MemoryJournal::new(), Puppet::default());
+            let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap()));
+            let policy = Policy::healthy_for(Duration::from_secs(6)).canary();
+            let pipeline = || Pipeline::builder().stage("dev", policy.clone()).build().unwrap();
+            let build = |builder: mcp_promotion::EngineBuilder| builder.clock(clock.clone()).build().unwrap();
+            let other = build(Engine::builder(pipeline(), journal.clone()));
+            let busy = Busy { puppet: puppet.clone(), meanwhile, reach, other: Mutex::default() };
+            let busy = Arc::new(busy);
+            let driver = build(Engine::builder(pipeline(), journal).stage("dev", Arc::clone(&busy)));
+            let drive = async |id: &mcp_promotion::PromotionId| {
+                for _ in 0..40 {
+                    driver.step().await.unwrap();
+                    clock.advance(Duration::from_secs(1));
+                }
+                driver.status(id).await.unwrap().state
+            };
+            let id = driver.request("dev", &release("1.0.0"), "alice").await.unwrap();
+            assert_eq!(drive(&id).await, State::Succeeded);
+            *busy.other.lock().unwrap() = Some(other);
+            let id = driver.request("dev", &release("2.0.0"), "alice").await.unwrap();
+            assert_eq!(drive(&id).await, state, "{what}");
+            let seen = puppet.applied();
+            assert_eq!(seen[1..][..applied.len()], applied, "{what}");
+            if state != State::Paused {
+                continue;
+            }
+            if overridden {
+                driver.override_with(&id, "bob", "known").await.unwrap();
+            } else {
+                driver.resume(&id, "bob").await.unwrap();
+            }
+            assert_eq!(drive(&id).await, State::Succeeded, "{what}");
+            assert_eq!(puppet.running(), Some(release("2.0.0").digest()), "{what}");
+        }
     }
 }

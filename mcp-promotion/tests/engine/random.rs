@@ -4,7 +4,7 @@ use mcp_core::Clock;
 use mcp_promotion::{Calls, Policy, PromotionError, PromotionId, Queue};
 use proptest::prelude::*;
 
-use crate::scene::{MINUTE, Puppet, Scene, Trick, release};
+use crate::scene::{Canaries, MINUTE, Puppet, Scene, Trick, release};
 
 /// What happens next; numbers choose among the promotions that there are.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Rollback),
         12 => Just(Act::Step),
         3 => (1..600_u16).prop_map(Act::Pass),
-        2 => (0..5_u8).prop_map(Act::Trick),
+        2 => (0..8_u8).prop_map(Act::Trick),
         1 => (1..600_u16).prop_map(Act::SetBack),
     ]
 }
@@ -76,6 +76,9 @@ async fn perform(scene: &Scene, ids: &mut Vec<PromotionId>, act: &Act) -> Result
                 1 => scene.prod.trick([Trick::ApplyLies]),
                 2 => scene.prod.trick([Trick::ObserveUnknown]),
                 3 => scene.prod.ill(&release("1.0.0"), Some(0)),
+                4 => scene.prod.canaries(Canaries::Has),
+                5 => scene.prod.canaries(Canaries::Refuses),
+                6 => scene.prod.canaries(Canaries::Ignores),
                 _ => scene.prod.ill(&release("2.0.0"), None),
             }
             Ok(())
@@ -92,10 +95,14 @@ proptest! {
     fn no_sequence_of_commands_leaves_the_table_and_a_replay_gives_the_same_state(
         acts in proptest::collection::vec(act(), 1..120),
         supersede in any::<bool>(),
+        canary in any::<bool>(),
     ) {
         let mut policy = Policy::healthy_for(MINUTE).approvals(1).calls(Calls::default());
         if supersede {
             policy = policy.queue(Queue::SupersedePending);
+        }
+        if canary {
+            policy = policy.canary();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {

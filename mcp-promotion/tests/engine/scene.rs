@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use mcp_core::{Clock, Digest, ErrorKind, ManualClock, RecordingSink, SeamError, SequentialIds};
 use mcp_promotion::{
     AllowList, Context, Engine, EngineBuilder, Fence, Fencing, MemoryJournal, Observed, Pipeline, Policy,
-    PromotionId, Release, Sample, Stage, StageError, State, Step, Window,
+    PromotionId, Reach, Release, Sample, Stage, StageError, State, Step, Window,
 };
 
 /// What the stage does next, in place of what it should.
@@ -24,15 +24,34 @@ pub(crate) enum Trick {
     ObserveFails,
     /// Somebody else has put this there.
     Foreign(Digest),
+    /// `observe` says this once.
+    Seen(Observed),
+}
+
+/// What the stage does when it is told to reach its canary only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Canaries {
+    /// What it should.
+    #[default]
+    Has,
+    /// It has none, and refuses.
+    Refuses,
+    /// It has none, and changes everything.
+    Ignores,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) running: Option<Digest>,
+    /// What the canary runs instead, where that is something else.
+    pub(crate) canary: Option<Digest>,
+    pub(crate) canaries: Canaries,
     pub(crate) tricks: VecDeque<Trick>,
     /// Good requests of 100, by release; 100 unless listed. `None` is no data.
     pub(crate) health: Vec<(Digest, Option<u64>)>,
     pub(crate) applied: Vec<String>,
+    /// The keys under which that was done.
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,8 +69,18 @@ impl Puppet {
         self.script.lock().unwrap().health.push((release.digest(), good));
     }
 
+    /// What everything runs; `None` also while the canary runs something else.
     pub(crate) fn running(&self) -> Option<Digest> {
-        self.script.lock().unwrap().running
+        let script = self.script.lock().unwrap();
+        script.running.filter(|_| script.canary.is_none())
+    }
+
+    pub(crate) fn applied(&self) -> Vec<String> {
+        self.script.lock().unwrap().applied.clone()
+    }
+
+    pub(crate) fn canaries(&self, canaries: Canaries) {
+        self.script.lock().unwrap().canaries = canaries;
     }
 }
 
@@ -78,14 +107,21 @@ impl Stage for Puppet {
             }
             Some(Trick::Foreign(digest)) => {
                 script.tricks.pop_front();
-                script.running = Some(digest);
+                (script.running, script.canary) = (Some(digest), None);
+            }
+            Some(Trick::Seen(observed)) => {
+                script.tricks.pop_front();
+                return Ok(observed);
             }
             _ => {}
         }
-        Ok(script.running.map_or(Observed::Nothing, Observed::Running))
+        Ok(match script.canary {
+            Some(canary) => Observed::Canary { canary, rest: script.running },
+            None => script.running.map_or(Observed::Nothing, Observed::Running),
+        })
     }
 
-    async fn apply(&self, release: &Release, _context: &Context) -> Result<(), StageError> {
+    async fn apply(&self, release: &Release, context: &Context) -> Result<(), StageError> {
         let mut script = self.script.lock().unwrap();
         match script.tricks.front() {
             Some(Trick::ApplyFails) => {
@@ -98,14 +134,28 @@ impl Stage for Puppet {
             }
             _ => {}
         }
-        script.running = (!release.is_empty()).then(|| release.digest());
-        script.applied.push(release.to_string());
+        let wanted = (!release.is_empty()).then(|| release.digest());
+        match (context.reach, script.canaries) {
+            (Reach::Canary, Canaries::Refuses) => {
+                return Err(SeamError::new(ErrorKind::Unsupported, "there is no canary here"));
+            }
+            (Reach::Canary, Canaries::Has) => {
+                script.canary = wanted.filter(|_| wanted != script.running);
+                script.applied.push(format!("{release} {}", context.reach));
+            }
+            _ => {
+                (script.running, script.canary) = (wanted, None);
+                script.applied.push(release.to_string());
+            }
+        }
+        script.keys.push(context.key.clone());
         Ok(())
     }
 
     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
         let script = self.script.lock().unwrap();
-        let listed = script.health.iter().find(|(release, _)| Some(*release) == script.running);
+        let judged = script.canary.or(script.running);
+        let listed = script.health.iter().find(|(release, _)| Some(*release) == judged);
         Ok(match listed.map_or(Some(100), |(_, good)| *good) {
             Some(good) => vec![Sample::canary("one", good, 100)],
             None => Vec::new(),

@@ -3,7 +3,7 @@ use mcp_promotion::{Actor, Calls, OnNoPredecessor, Policy, State};
 use crate::scene::{MINUTE, Puppet, Scene, Trick, release};
 
 /// Compares what happened in `prod` with a file in `testdata/`.
-async fn check(scene: &Scene, name: &str) {
+pub(crate) async fn check(scene: &Scene, name: &str) {
     let actual = scene.engine.timeline("prod").await.unwrap().to_string();
     let path = format!("{}/testdata/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
