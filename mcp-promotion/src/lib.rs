@@ -64,8 +64,9 @@
 //! # What always holds
 //! At most one promotion is in flight in a stage, and nothing is done to a stage before every gate of the recorded policy held in the step
 //! that started it. Where a policy asks for a canary, only the canary runs a new release until its verdict, or a person's override, stands in
-//! the journal; and only when everything runs it has it succeeded. A driver that was replaced changes neither the journal nor a stage that enforces fences. A promotion that has ended stays
-//! so. After a failure the stage runs the previous release, or the promotion is paused or stuck and says why.
+//! the journal; and only when everything runs it has it succeeded. A driver that was replaced changes neither the journal nor a stage that
+//! enforces fences. A promotion that has ended stays so. After a failure the stage runs the previous release, or the promotion is paused or
+//! stuck and says why.
 
 mod actor;
 mod approval;
