@@ -13,13 +13,19 @@ const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 /// How much an archive may unpack to, in bytes: a small file can claim to hold terabytes.
 const MAX_UNPACKED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+/// How long a reason is, in characters.
+const MAX_REASON_CHARS: usize = 160;
+
 /// Why an archive gave no manifest, in one line.
 #[derive(Debug)]
 pub struct Unreadable(String);
 
 impl Unreadable {
+    /// `cause` may repeat what stands in the archive; only its beginning is kept.
     fn because(what: &str, cause: &dyn fmt::Display) -> Self {
-        Self(format!("{what}: {cause}"))
+        let text = format!("{what}: {cause}");
+        let kept: String = text.chars().take(MAX_REASON_CHARS).collect();
+        Self(if kept.len() < text.len() { kept + "…" } else { kept })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Asks the servers what they run, and the records whether they are whole.
 
-use mcp_core::Digester;
+use std::collections::BTreeSet;
+
+use mcp_core::{Digester, InUse};
 use mcp_promotion::Engine;
 use mcp_registry::Registry;
 use serde_json::Value;
@@ -92,6 +94,8 @@ pub struct Proof {
     pub events: u64,
     /// How many chains these are.
     pub streams: usize,
+    /// How many artifacts are deployed, in flight or rollback targets; the registry keeps each of them for promotion.
+    pub in_use: usize,
     /// One digest over every name, version and digest of the registry.
     pub content: String,
 }
@@ -116,8 +120,21 @@ pub async fn verify(registry: &Registry, engine: &Engine) -> Result<Proof, Failu
         blobs: report.blobs,
         events: verified.heads.iter().map(|head| head.version).sum(),
         streams: verified.heads.len(),
+        in_use: kept(registry, engine).await?,
         content: content(registry).await.map_err(|error| Failure::because("list the registry", &error))?,
     })
+}
+
+/// Compares what promotion uses (`InUse`) with what it has told the registry to keep (`Pin`); how many artifacts these are.
+async fn kept(registry: &Registry, engine: &Engine) -> Result<usize, Failure> {
+    let attempt = "compare what promotion uses with what the registry keeps";
+    let in_use = engine.in_use().await.map_err(|error| Failure::because(attempt, &error))?;
+    let pins = registry.pins().await.map_err(|error| Failure::because(attempt, &error))?;
+    let kept: BTreeSet<_> = pins.iter().map(|pin| &pin.artifact).collect();
+    if let Some(usage) = in_use.iter().find(|usage| !kept.contains(&usage.artifact)) {
+        return Err(Failure::new(format!("{attempt}: {} of {} is not kept", usage.artifact, usage.place)));
+    }
+    Ok(in_use.iter().map(|usage| &usage.artifact).collect::<BTreeSet<_>>().len())
 }
 
 /// The same for the same content, in whatever order it was published.

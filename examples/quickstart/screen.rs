@@ -7,8 +7,6 @@ use crate::failure::Failure;
 use console::{Term, measure_text_width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How wide text is where there is no terminal to ask, in columns.
-const PIPED_COLUMNS: usize = 100;
 /// Lines longer than this are hard to read on however wide a terminal.
 const MAX_COLUMNS: usize = 110;
 /// Narrower than this nothing can be laid out.
@@ -25,10 +23,11 @@ impl Screen {
     /// Of this process.
     pub fn new() -> Self {
         let interactive = io::stdout().is_terminal() && io::stderr().is_terminal();
-        let terminal = if interactive { Term::stdout().size_checked() } else { None };
-        let columns = terminal
-            .map_or(PIPED_COLUMNS, |(_rows, columns)| usize::from(columns))
-            .clamp(MIN_COLUMNS, MAX_COLUMNS);
+        // A pipe is for programs, such as grep: there no line is broken.
+        let columns = match Term::stdout().size_checked() {
+            Some((_rows, columns)) if interactive => usize::from(columns).clamp(MIN_COLUMNS, MAX_COLUMNS),
+            _ => usize::MAX,
+        };
         Self { interactive, columns }
     }
 
@@ -50,7 +49,7 @@ impl Screen {
 
     /// One of a list below an item.
     pub fn detail(&self, text: &str) {
-        self.wrapped("      ", "      ", text);
+        self.wrapped("      ", "        ", text);
     }
 
     /// A labelled part of a whole: `label   ████████░░  7 of 10`.
@@ -120,13 +119,15 @@ impl Screen {
     }
 }
 
-/// Text from an archive must not steer the terminal: control characters become visible, but for our own bold.
+/// Text from an archive must not steer the terminal: what would becomes visible, but for our own bold.
 fn visible(line: &str, interactive: bool) -> String {
     let own = interactive && line.starts_with("\x1b[1m") && line.ends_with("\x1b[0m");
-    if own || !line.chars().any(char::is_control) {
-        return line.to_owned();
-    }
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    if own { line.to_owned() } else { line.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect() }
+}
+
+/// Whether a character moves the cursor, or turns the order of others around (UAX #9, explicit directional formatting).
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `part` of `whole` in per cent, with one decimal; a whole of nothing has no share.

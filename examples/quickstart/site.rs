@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use mcp_core::{ErrorKind, Fetch, SeamError};
-use mcp_promotion::{Context, Fence, Fencing, Kind, Observed, Release, Sample, Stage, StageError, Window};
+use mcp_promotion::{Context, Fence, Fencing, Observed, Reach, Release, Sample, Stage, StageError, Window};
 use tokio::sync::Mutex;
 
 use crate::client::Client;
@@ -154,7 +154,7 @@ impl Stage for Site {
         }
         Ok(match canary {
             Some(digest) if baseline == canary => Observed::Running(digest),
-            Some(_) => Observed::Unknown("canary".to_owned()),
+            Some(canary) => Observed::Canary { canary, rest: baseline },
             None if baseline.is_none() => Observed::Nothing,
             None => Observed::Unknown("its canary runs nothing, the others do".to_owned()),
         })
@@ -167,10 +167,9 @@ impl Stage for Site {
             return Ok(());
         }
         let wanted = (!release.is_empty()).then(|| release.clone());
-        let rest = wanted.clone();
-        let previous = if context.kind == Kind::Rollback { wanted.clone() } else { context.previous.clone() };
+        let rest = if context.reach == Reach::Canary { record.rest.clone() } else { wanted.clone() };
         let applied = record.applied.clone();
-        let mut next = Record { fence: context.fence.0, canary: wanted, rest, previous, applied };
+        let mut next = Record { fence: context.fence.0, canary: wanted, rest, applied };
         next.applied.insert(context.key.clone());
         // Fetched before anything is changed: what cannot be served must not be recorded as running.
         let [canary, rest] = self.load_both(&next).await?;
@@ -181,11 +180,7 @@ impl Stage for Site {
     }
 
     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
-        // Until a stage is told how far a release reaches, the whole of prod follows the canary: what clients ask for is remembered here.
-        let previous = self.record.lock().await.previous.clone();
-        let previous = self.load(previous.as_ref()).await?;
         let asked_for = match (self.traffic, self.instances.split_first()) {
-            (Traffic::Clients, Some(_)) if previous.is_some() => previous,
             (Traffic::Clients, Some((_, [baseline, ..]))) => baseline.served(),
             (_, Some((canary, _))) => canary.served(),
             (_, None) => None,

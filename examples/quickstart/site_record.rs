@@ -19,8 +19,6 @@ pub struct Record {
     pub canary: Option<Release>,
     /// What the others serve.
     pub rest: Option<Release>,
-    /// What ran before: its clients go on asking for what it had.
-    pub previous: Option<Release>,
     /// The keys of the changes that were made.
     pub applied: BTreeSet<String>,
 }

@@ -60,7 +60,7 @@ fn pipeline() -> Result<Pipeline, PromotionError> {
     Pipeline::builder()
         .stage("dev", stage(Policy::unverified("nobody relies on dev")))
         .stage("staging", stage(judged(Duration::from_millis(500))).after("dev"))
-        .stage("prod", stage(judged(Duration::from_secs(1))).after("staging").approvals(2))
+        .stage("prod", stage(judged(Duration::from_secs(1))).after("staging").approvals(2).canary())
         .build()
 }
 

@@ -114,9 +114,10 @@ pub fn timeline(timeline: &Timeline, editions: &[Published], screen: &Screen) {
 /// What remains.
 pub fn result(story: &Story, folder: &Folder, screen: &Screen) {
     screen.heading("Verified");
-    let Proof { rows, blobs, events, streams, content } = &story.proof;
+    let Proof { rows, blobs, events, streams, in_use, content } = &story.proof;
     screen.line(&format!("catalog  a chain of {rows} rows, and the bytes of {blobs} blobs"));
     screen.line(&format!("journal  {streams} chains of {events} events"));
+    screen.line(&format!("in use   {in_use} artifacts, each kept by the registry for promotion"));
     screen.heading("Result");
     screen.line(&format!("crates   {} versions of {} names", story.stats.versions, story.stats.names));
     screen.line(&format!("content  {}", content));

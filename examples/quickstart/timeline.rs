@@ -133,6 +133,7 @@ fn tone(what: &Happened) -> Option<Tone> {
     Some(match what {
         Happened::Requested(_) | Happened::Passed { .. } => Tone::Quiet,
         Happened::Voted { .. } => Tone::Good,
+        Happened::Applied { .. } => Tone::Move,
         Happened::Delayed { .. } => Tone::Wait,
         Happened::CallFailed { .. } => Tone::Bad,
         Happened::Changed { to, .. } => match to {

@@ -1,5 +1,7 @@
 //! HTML text, in which everything that is not ours is escaped.
 
+use crate::screen::steers;
+
 /// A page in the making.
 #[derive(Debug, Default)]
 pub struct Html(String);
@@ -20,7 +22,7 @@ impl Html {
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                c if c.is_control() && c != '\n' => self.0.push('\u{fffd}'),
+                c if steers(c) && c != '\n' => self.0.push('\u{fffd}'),
                 c => self.0.push(c),
             }
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mcp_core::Name;
+use mcp_promotion::{Chain, Happened, Journal, Sampled, SqliteJournal};
 use mcp_registry::Registry;
 use serde_json::Value;
 
@@ -43,6 +45,19 @@ async fn versions(folder: &Path) -> BTreeMap<String, String> {
     }
     registry.close().await.unwrap();
     versions
+}
+
+/// Every window of samples that was judged in prod, in order, with the number of its promotion.
+pub fn windows_of_prod(data: &Path) -> Vec<Sampled> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let journal = SqliteJournal::open(data.join("promotion.db")).unwrap();
+    let stream: Name = "stage/prod".parse().unwrap();
+    let events = runtime.block_on(journal.read(&stream, 0, 10_000)).unwrap();
+    let mut chain = Chain::start(stream);
+    let entries = events.iter().map(|bytes| chain.read(bytes).unwrap());
+    entries
+        .filter_map(|entry| if let Happened::Sampled(sampled) = entry.what { Some(*sampled) } else { None })
+        .collect()
 }
 
 /// How many versions a registry has that can be opened and in which nothing is wrong.

@@ -19,11 +19,6 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// What it printed, with the lines that it has broken put together again.
-    pub fn unbroken(&self) -> String {
-        self.stdout.replace("\n    ", " ")
-    }
-
     /// The lines below the heading `Result`, but for those that name the folder of this run.
     pub fn result(&self) -> Vec<&str> {
         let lines = self.stdout.lines().skip_while(|line| *line != "Result").skip(1);

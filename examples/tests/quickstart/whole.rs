@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mcp_core::Digest;
 
 use crate::archives::{HOSTILE, THIRTY, write_thirty};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, windows_of_prod};
 use crate::program::{run, start, start_over};
 
 /// What the registry must hold of the thirty: their own bytes, under lower-case names; of two that claim one version, the first by file
@@ -42,9 +42,19 @@ fn a_whole_run_publishes_every_crate_and_prod_ends_with_the_index_before_the_dam
     let releases = ["dev", "prod", "staging"].map(|stage| outcome.releases[stage].clone());
     assert_eq!(releases, [named("1.2.0"), named("1.1.0"), named("1.2.0")]);
 
+    // The damaged index met its canary's clients only: three windows in which a third of them was sent away, and nobody else.
+    let windows = windows_of_prod(&data);
+    let last = windows.last().unwrap().promotion;
+    let damaged: Vec<_> = windows.iter().filter(|window| window.promotion == last).collect();
+    assert_eq!(damaged.len(), 3);
+    for window in damaged {
+        assert_eq!((window.canary.instances, window.baseline.instances), (1, 2));
+        assert_eq!((window.canary.total, window.baseline.total, window.baseline.bad()), (45, 90, 0));
+        assert!((12..=18).contains(&window.canary.bad()), "{window:?}");
+    }
+
     // What it says is what happened.
-    let said =
-        |line: &str| assert!(ended.unbroken().contains(line), "{line:?} is missing in\n{}", ended.stdout);
+    let said = |line: &str| assert!(ended.stdout.contains(line), "{line:?} is missing in\n{}", ended.stdout);
     said("30 of 30 archives read");
     said("28 of 30 manifests are valid (93.3 %)");
     said("quickstart.licence-present in 1 manifest, such as /package of unlicensed-1.0.0.crate");
