@@ -263,6 +263,54 @@ fn many_dynamic_references_and_anchors_are_measured_in_linear_space() {
     assert_eq!(kind(judge(&schema, Limits::default(), "1")), Ok(true));
 }
 
+/// A schema that reaches `first` of the document `https://x.test/a` by a dynamic reference alone: the anchor stands in a part of it to
+/// which nothing refers, and another way leads the same dynamic reference to a harmless place.
+fn judge_behind_an_anchor(first: &str, definitions: &str) -> Result<Report, ValidationError> {
+    let root = r#"{"$id": "https://x.test/", "properties": {"a": {"$ref": "a#/$defs/in"}, "z": {"$ref": "b#/$defs/go"}}}"#;
+    let a = format!(
+        r##"{{"$id": "https://x.test/a", "$defs": {{"in": {{"$ref": "b#/$defs/go"}}, "x": {{"$dynamicAnchor": "x", "$ref": "{first}"}}, {definitions}}}}}"##
+    );
+    let b = r##"{"$id": "https://x.test/b", "$defs": {"go": {"$dynamicRef": "#x"}, "y": {"$dynamicAnchor": "x"}}}"##;
+    on_small_stack(|| {
+        let builder = Contract::json_schema(root).reference("https://x.test/a", a);
+        builder.reference("https://x.test/b", b).build()?.validate(&Document::json(r#"{"a": 1}"#))
+    })
+}
+
+fn definitions(levels: usize, definition: impl Fn(&str) -> String) -> String {
+    let texts = (0..levels).map(|level| {
+        format!(r#""d{level}": {}"#, definition(&format!(r##"{{"$ref": "#/$defs/d{}"}}"##, level + 1)))
+    });
+    format!(r#"{}, "d{levels}": {{"type": "integer"}}"#, texts.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn what_only_a_dynamic_reference_leads_to_is_measured_too() {
+    let doubling = definitions(16, |next| format!(r#"{{"allOf": [{next}, {next}]}}"#));
+    let error = judge_behind_an_anchor("#/$defs/d0", &doubling).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert!(error.source().unwrap().to_string().contains("raise max_fan_out"), "{error:?}");
+    let chain = definitions(3000, |next| format!(r#"{{"anyOf": [{next}, {{"type": "null"}}]}}"#));
+    assert_eq!(kind(judge_behind_an_anchor("#/$defs/d0", &chain)), Ok(true));
+}
+
+#[test]
+fn a_dynamic_reference_that_can_lead_back_to_itself_is_refused() {
+    // From `z`, `go` leads to `y`. From `a`, it leads to `x` and so to itself, for ever.
+    let error = judge_behind_an_anchor("b#/$defs/go", r#""unused": true"#).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.source().unwrap().to_string().contains("refers to itself"), "{error:?}");
+}
+
+#[test]
+fn a_definition_that_nothing_refers_to_is_not_measured() {
+    let own = r##"{"type": "integer", "$defs": {"a": {"$ref": "#/$defs/a"}}}"##;
+    assert_eq!(kind(judge(own, Limits::default(), "1")), Ok(true));
+    let doubling = definitions(30, |next| format!(r#"{{"allOf": [{next}, {next}]}}"#));
+    let unused = format!(r#"{{"type": "integer", "$defs": {{{doubling}}}}}"#);
+    assert_eq!(kind(judge(&unused, Limits::default(), "\"x\"")), Ok(false));
+}
+
 #[test]
 fn what_is_seen_after_the_cut_is_no_finding() {
     let key = "k".repeat(2 << 20);

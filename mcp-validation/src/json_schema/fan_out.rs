@@ -1,7 +1,7 @@
 //! What a schema can do to the machine before any document is seen: how many subschemas apply to one value, and through how long a
 //! chain of them a judgement recurses. Counting steps over a document bounds neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::{Draft, Registry};
 use mcp_core::{ErrorKind, SeamError};
@@ -65,6 +65,8 @@ struct Walk<'r> {
     /// Where each was seen: by its address, since the registry holds every document still.
     known: BTreeMap<usize, usize>,
     waiting: Vec<(usize, &'r Value, Resolver<'r>, Draft)>,
+    /// The documents and embedded schemas whose roots were entered, by URI.
+    entered: BTreeSet<String>,
     /// Which subschema has which dynamic anchor, and which refers to one.
     anchors: Vec<(usize, String)>,
     dynamic: Vec<(usize, String)>,
@@ -111,6 +113,7 @@ impl<'r> Walk<'r> {
                     "items" if value.is_array() => self.each(value, &resolver, draft, &mut found.inside),
                     "items" => self.one(value, &resolver, draft, &mut found.inside),
                     // Reached by references only, but what a dynamic reference leads to may stand here.
+                    "contentSchema" => self.one(value, &resolver, draft, &mut Vec::new()),
                     "$defs" | "definitions" => self.each(value, &resolver, draft, &mut Vec::new()),
                     "$ref" | "$dynamicRef" | "$recursiveRef" => {
                         if let Some(reference) = value.as_str() {
@@ -160,8 +163,13 @@ impl<'r> Walk<'r> {
         into: &mut Vec<usize>,
     ) {
         if let Ok(found) = resolver.lookup(reference) {
-            let (contents, resolver, draft) = found.into_inner();
-            into.push(self.enter(contents, resolver, draft));
+            let (contents, inner, draft) = found.into_inner();
+            let document = reference.split_once('#').map_or(reference, |(document, _)| document);
+            if !document.is_empty() {
+                self.enter_root(document, resolver);
+            }
+            self.enter_root(inner.base_uri().as_str(), resolver);
+            into.push(self.enter(contents, inner, draft));
         }
         match keyword {
             "$dynamicRef" => {
@@ -173,28 +181,36 @@ impl<'r> Walk<'r> {
         }
     }
 
-    fn finish(mut self) -> Result<Chains, SeamError> {
-        if self.order(|subschema| subschema.in_place.iter()).is_none() {
-            return Err(SeamError::new(
-                ErrorKind::Invalid,
-                "compile a schema that refers to itself without going down into the document: it would never end, put the reference below properties or items",
-            ));
+    /// Who refers to a part of a document has all of its dynamic anchors in scope, wherever they stand in it.
+    fn enter_root(&mut self, uri: &str, resolver: &Resolver<'r>) {
+        if self.entered.contains(uri) {
+            return;
         }
+        let Ok(absolute) = resolver.resolve_uri(&resolver.base_uri().borrow(), uri) else { return };
+        if !self.entered.insert(absolute.as_str().to_owned()) {
+            return;
+        }
+        if let Ok(found) = resolver.lookup(absolute.as_str()) {
+            let (contents, resolver, draft) = found.into_inner();
+            self.enter(contents, resolver, draft);
+        }
+    }
+
+    fn finish(mut self) -> Result<Chains, SeamError> {
         self.meet();
+        self.leave_out_unreached();
         let in_place = |subschema: &'_ Subschema| {
             subschema.in_place.iter().chain(&subschema.dynamic).copied().collect::<Vec<_>>()
         };
         let edges: Vec<Vec<usize>> = self.subschemas.iter().map(in_place).collect();
-        let (at_one_value, fan_out) = match sorted(&edges) {
-            Some(order) => (longest(&order, &edges), self.fan_out(&order, &edges)),
-            // Which of the dynamic targets are really reached only the crate knows: count without them, assume a chain through all.
-            None => {
-                let static_edges: Vec<Vec<usize>> =
-                    self.subschemas.iter().map(|subschema| subschema.in_place.clone()).collect();
-                let order = sorted(&static_edges).unwrap_or_default();
-                (self.subschemas.len(), self.fan_out(&order, &static_edges))
-            }
-        };
+        // Where a dynamic reference leads, the way to it decides. One that closes a circle does so on some way, but for rare schemas.
+        let order = sorted(&edges).ok_or_else(|| {
+            SeamError::new(
+                ErrorKind::Invalid,
+                "compile a schema that refers to itself without going down into the document: it would never end, put the reference below properties or items",
+            )
+        })?;
+        let (at_one_value, fan_out) = (longest(&order, &edges), self.fan_out(&order, &edges));
         let all: Vec<Vec<usize>> = self
             .subschemas
             .iter()
@@ -225,13 +241,23 @@ impl<'r> Walk<'r> {
         }
     }
 
-    fn order<'s, I: Iterator<Item = &'s usize>>(
-        &'s self,
-        edges: impl Fn(&'s Subschema) -> I,
-    ) -> Option<Vec<usize>> {
-        let edges: Vec<Vec<usize>> =
-            self.subschemas.iter().map(|subschema| edges(subschema).copied().collect()).collect();
-        sorted(&edges)
+    /// Takes away what leads on from subschemas that no document can ever reach from the root.
+    fn leave_out_unreached(&mut self) {
+        let mut reached = vec![false; self.subschemas.len()];
+        let mut waiting = vec![0];
+        while let Some(index) = waiting.pop() {
+            let (Some(seen), Some(subschema)) = (reached.get_mut(index), self.subschemas.get(index)) else {
+                continue;
+            };
+            if !std::mem::replace(seen, true) {
+                waiting.extend(subschema.in_place.iter().chain(&subschema.dynamic).chain(&subschema.inside));
+            }
+        }
+        for (subschema, reached) in self.subschemas.iter_mut().zip(reached) {
+            if !reached {
+                *subschema = Subschema { passes: 1, ..Subschema::default() };
+            }
+        }
     }
 
     fn fan_out(&self, order: &[usize], edges: &[Vec<usize>]) -> u64 {
