@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-fn replay(target: &str, run: fn(&[u8])) -> usize {
+type Target = fn(&[u8]);
+
+fn replay(target: &str, run: Target) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -16,7 +18,7 @@ fn replay(target: &str, run: fn(&[u8])) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, fn(&[u8])); 4] = [
+    let targets: [(&str, Target); 4] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("document", mcp_fuzz::document),
@@ -30,11 +32,11 @@ fn every_input_of_the_corpus_comes_back() {
 #[test]
 fn every_beginning_of_every_input_comes_back() {
     // Cut inputs are what a torn write leaves behind.
-    fn cut(run: fn(&[u8])) -> impl Fn(&[u8]) {
+    fn cut(run: Target) -> impl Fn(&[u8]) {
         move |data| (0..data.len()).step_by(1 + data.len() / 64).for_each(|end| run(data.split_at(end).0))
     }
     for (target, run) in [
-        ("words", mcp_fuzz::words as fn(&[u8])),
+        ("words", mcp_fuzz::words as Target),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("document", mcp_fuzz::document),
     ] {
