@@ -49,14 +49,12 @@ impl Story {
         let quality = &self.checking.quality;
         let archives = self.reading.crates.len() + self.reading.unreadable.len();
         let valid = quality.validity.map_or_else(|| "n/a".to_owned(), |score| score.to_string());
+        let stored = format!("stored, for {} of artifacts", megabytes(self.stats.logical_bytes));
         let tiles = [
             ("archives read", format!("{} of {archives}", self.reading.crates.len())),
             ("valid manifests", valid),
             ("versions in the registry", self.stats.versions.to_string()),
-            (
-                "stored",
-                format!("{} for {}", megabytes(self.stats.stored_bytes), megabytes(self.stats.logical_bytes)),
-            ),
+            (stored.as_str(), megabytes(self.stats.stored_bytes)),
             ("rows in the catalog's chain, verified", self.proof.rows.to_string()),
             ("events in the journal's chains, verified", self.proof.events.to_string()),
         ];
@@ -84,11 +82,10 @@ impl Story {
         } else {
             format!(" Not complete: {}.", self.shortcomings())
         };
+        let (succeeded, rolled_back) = (came_to("succeeded"), came_to("rolled back"));
         format!(
-            "Of {} promotions {} succeeded and {} were rolled back by the engine.{rest}",
-            ways.len(),
-            came_to("succeeded"),
-            came_to("rolled back")
+            "{} promotions: {succeeded} succeeded, {rolled_back} rolled back by the engine.{rest}",
+            ways.len()
         )
     }
 
