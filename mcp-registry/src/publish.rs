@@ -285,17 +285,19 @@ fn next_version(commit: &Commit<'_>, name: &Name, bump: &Bump) -> Result<Version
     let target = bump.pre_release_target(&head)?;
     let (from, to) = VersionKey::numbered(target, id);
     let range = KeyRange { from, to: Some(to) };
-    let mut last = 0_u64;
+    let too_great = |taken: &Version| RegistryError::Invalid {
+        what: format!("count up version {taken}"),
+        reason: "its number is too great".to_owned(),
+    };
+    let mut next = 1_u64;
     for class in [Class::PreRelease, Class::YankedPreRelease] {
         if let Some(hit) = commit.now().highest(name, class, Some(&range))? {
             let taken = published(&commit.now().row(hit.seq)?.row)?.artifact.version;
             let number = taken.pre_release().get(id.len().saturating_add(1)..).unwrap_or_default();
             let number = number.split('.').next().unwrap_or_default();
-            last = last.max(number.parse().map_err(|_| RegistryError::Invalid {
-                what: format!("count up version {taken}"),
-                reason: "its number is too great".to_owned(),
-            })?);
+            let number = number.parse::<u64>().ok().and_then(|number| number.checked_add(1));
+            next = next.max(number.ok_or_else(|| too_great(&taken))?);
         }
     }
-    numbered(target, id, last.saturating_add(1))
+    numbered(target, id, next)
 }

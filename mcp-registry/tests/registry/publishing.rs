@@ -207,3 +207,13 @@ async fn an_event_has_the_position_of_its_row() {
         ]
     );
 }
+
+#[tokio::test]
+async fn counting_beyond_the_greatest_pre_release_is_refused_and_stops_nobody() {
+    let registry = in_memory().await;
+    put(&registry, "app@1.0.0-rc.18446744073709551615", "x").await;
+    let next = registry.publish_next(Draft::new(&name("app"), "y"), Bump::Pre("rc".to_owned())).await;
+    assert_eq!(kind(next), Some(ErrorKind::Invalid));
+    put(&registry, "app@1.0.0", "z").await;
+    assert_eq!(text(&registry, "app", Select::latest()).await, Ok("z".to_owned()));
+}
