@@ -104,7 +104,7 @@ impl Builder {
         self
     }
 
-    /// Who hears of what happens; nobody by default.
+    /// Who hears of what happens; nobody by default. An event at which the sink panics is lost, and nothing else is.
     pub fn events(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.sink = sink;
         self

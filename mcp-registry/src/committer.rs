@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -8,9 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::{CatalogWriter, Commit};
 use crate::command::{Answer, Command, CommitContext};
+use crate::error::with_causes;
 use crate::lock::WriterLock;
 use crate::packs::WriterPacks;
-use crate::storage::{PutWhen, StorageBackend};
+use crate::storage::{PutWhen, StorageBackend, StorageError};
 use crate::{RegistryError, Settings};
 
 /// The most commands of one commit.
@@ -76,8 +78,11 @@ impl Committer {
                 let full = batch.len() >= MAX_COMMANDS || bytes >= MAX_BYTES;
                 next = if !full { queue.try_recv().ok() } else { None };
             }
-            if !batch.is_empty() {
-                self.commit(batch);
+            // After a panic too, callers learn why nothing is written any more, and the folder is given back when it is closed.
+            if !batch.is_empty() && catch_unwind(AssertUnwindSafe(|| self.commit(batch))).is_err() {
+                drop(
+                    self.stopped.set("something that the host has lent panicked during a commit".to_owned()),
+                );
             }
         }
         let finished = self.finish();
@@ -107,7 +112,8 @@ impl Committer {
         match written {
             Ok(()) => {
                 for event in &context.events {
-                    self.sink.emit(event);
+                    // The commit is durable, whatever becomes of the news of it.
+                    drop(catch_unwind(AssertUnwindSafe(|| self.sink.emit(event))));
                 }
                 self.give(answers);
             }
@@ -122,7 +128,6 @@ impl Committer {
                     }
                     .give();
                 }
-                // Only ever set here.
                 drop(self.stopped.set(reason));
             }
         }
@@ -173,8 +178,10 @@ fn write_pack(
                 Some(append) => append.grow(&key, offset, bytes).await,
                 None => storage.put(&key, bytes, PutWhen::Absent).await,
             }
-        })?;
-        written.map_err(|source| RegistryError::Storage { what: format!("writing {name}"), source })?;
+        });
+        written
+            .and_then(|written| written)
+            .map_err(|source| RegistryError::Storage { what: format!("writing {name}"), source })?;
     }
     if seal {
         packs.finish();
@@ -186,19 +193,21 @@ fn write_pack(
 fn wait<T: Send + 'static>(
     runtime: &Handle,
     future: impl Future<Output = T> + Send + 'static,
-) -> Result<T, RegistryError> {
+) -> Result<T, StorageError> {
     let (sender, receiver) = oneshot::channel();
     drop(runtime.spawn(async move { drop(sender.send(future.await)) }));
-    receiver.blocking_recv().map_err(|_| RegistryError::Closed)
+    receiver.blocking_recv().map_err(|_| {
+        StorageError::new(
+            ErrorKind::Unavailable,
+            "it panicked, or the runtime that opened the registry ended",
+        )
+    })
 }
 
-/// The error with its causes, for all who learn of it later.
+/// Why the writer stops, for all who learn of it later.
 fn reason_of(error: &RegistryError) -> String {
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        reason = format!("{reason}: {error}");
-        cause = error.source();
+    match error {
+        RegistryError::WriterStopped { reason } => reason.clone(),
+        other => with_causes(other),
     }
-    reason
 }

@@ -220,6 +220,17 @@ impl From<RegistryError> for SeamError {
     }
 }
 
+/// The error with all its causes, in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 fn shown(current: &Option<Version>) -> String {
     current.as_ref().map_or_else(|| "no version".to_owned(), ToString::to_string)
 }

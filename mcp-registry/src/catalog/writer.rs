@@ -1,7 +1,7 @@
 use std::sync::PoisonError;
 
 use mcp_core::{Digest, Holder, IdSource, Name, Timestamp, Version};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::list::Totals;
 use super::query::{Class, Snapshot, digest_prefix};
@@ -66,26 +66,17 @@ impl CatalogWriter {
             }
             CatalogPlace::File(_) => None,
         };
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| failed("begin a commit", error))?;
+        // Undone when it is dropped, after an error as after a panic. The error that is told is the one that came first.
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+            .map_err(|error| failed("begin a commit", error))?;
         let mut commit = Commit { connection: &self.connection, head: self.head };
-        let outcome =
-            commit.check_epoch(self.identity.epoch).and_then(|()| work(&mut commit)).and_then(|value| {
-                commit.save_totals(self.head.totals)?;
-                let head = commit.head;
-                self.connection.execute_batch("COMMIT").map_err(|error| failed("commit", error))?;
-                Ok((value, head))
-            });
-        match outcome {
-            Ok((value, head)) => {
-                self.head = head;
-                Ok(value)
-            }
-            Err(error) => {
-                // The error that is told is the one that came first; without this, closing the connection undoes it.
-                drop(self.connection.execute_batch("ROLLBACK"));
-                Err(error)
-            }
-        }
+        commit.check_epoch(self.identity.epoch)?;
+        let value = work(&mut commit)?;
+        commit.save_totals(self.head.totals)?;
+        let head = commit.head;
+        transaction.commit().map_err(|error| failed("commit", error))?;
+        self.head = head;
+        Ok(value)
     }
 
     /// Moves the write-ahead log into the database, so that the folder can be copied and read without it.

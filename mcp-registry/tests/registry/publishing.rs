@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_core::{
-    Candidate, ErrorKind, EventKind, Finding, Inspect, RecordingSink, RegistryEvent, SeamError, Severity,
-    Verdict,
+    Candidate, Clock, ErrorKind, Event, EventKind, EventSink, Finding, Inspect, RecordingSink, RegistryEvent,
+    SeamError, Severity, Timestamp, Verdict,
 };
 use mcp_registry::{Bump, Draft, Registry, RegistryError, Select, Settings};
 
@@ -216,4 +216,59 @@ async fn counting_beyond_the_greatest_pre_release_is_refused_and_stops_nobody() 
     assert_eq!(kind(next), Some(ErrorKind::Invalid));
     put(&registry, "app@1.0.0", "z").await;
     assert_eq!(text(&registry, "app", Select::latest()).await, Ok("z".to_owned()));
+}
+
+/// Panics at one event, and takes note of the others.
+struct PanicsAt(u64, RecordingSink);
+
+impl EventSink for PanicsAt {
+    fn emit(&self, event: &Event) {
+        assert_ne!(event.seq, self.0, "the sink panics");
+        self.1.emit(event);
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_panics_loses_that_event_and_nothing_else() {
+    let sink = Arc::new(PanicsAt(2, RecordingSink::new()));
+    let registry = Registry::in_memory().events(sink.clone()).open().await.unwrap();
+    for (at, seq) in [("app@1.0.0", 1), ("app@2.0.0", 2), ("app@3.0.0", 3)] {
+        assert_eq!(put(&registry, at, at).await, seq);
+    }
+    assert_eq!(sink.1.events().iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(kind(registry.close().await), None);
+}
+
+/// Panics once it is told to.
+struct PanickingClock(std::sync::atomic::AtomicBool);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(std::sync::atomic::Ordering::SeqCst), "the clock panics");
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_what_the_host_lends_stops_the_writer_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(PanickingClock(false.into()));
+    let registry = Registry::local(folder.path()).clock(clock.clone()).open().await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    drop(registry.publish(Draft::new(&name("app"), "y"), &version("2.0.0")).await.unwrap_err());
+    match registry.publish(Draft::new(&name("app"), "z"), &version("3.0.0")).await {
+        Err(RegistryError::WriterStopped { reason }) => {
+            assert_eq!(reason, "something that the host has lent panicked during a commit");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(kind(registry.close().await), Some(ErrorKind::Unavailable));
+    let registry = Registry::open(folder.path()).await.unwrap();
+    assert_eq!(resolved(&registry, "app", Select::latest()).await, Ok("1.0.0".to_owned()));
+    assert_sound(&registry).await;
 }
