@@ -29,12 +29,12 @@ pub(crate) struct ChannelCommand {
 impl Registry {
     /// Points `channel` of `name` at `version`, if it points where `expect` says: compare and swap. Durable when it returns.
     ///
-    /// A channel that is where it shall go and was expected there stays, and nothing is recorded.
+    /// A channel that is where it shall go stays, whatever was expected, and nothing is recorded: so a call can be repeated.
     ///
     /// # Errors
     /// By kind: `Invalid` for a channel that is no [`Name`]; `NotFound` when there is no such version; `Conflict` when the version is
     /// yanked ([`Yanked`](RegistryError::Yanked)) or the channel points elsewhere
-    /// ([`ChannelElsewhere`](RegistryError::ChannelElsewhere)); `Unavailable` when the outcome may be unknown: look where it points.
+    /// ([`ChannelElsewhere`](RegistryError::ChannelElsewhere)); `Unavailable` when the outcome may be unknown: call again.
     ///
     /// # Cancel safety
     /// A dropped call has moved the channel or has not, now or a moment later.
@@ -81,12 +81,13 @@ impl ChannelCommand {
                 (from.as_ref().is_some_and(|from| from.same_precedence(version)), version.to_string())
             }
         };
+        // Also what a caller repeats who has not heard that it was done.
+        if from.as_ref() == Some(&to) {
+            return Ok(());
+        }
         if !met {
             let (name, channel) = (self.name, self.channel);
             return Err(RegistryError::ChannelElsewhere { name, channel, expected, current: from });
-        }
-        if from.as_ref() == Some(&to) {
-            return Ok(());
         }
         let body = ChannelBody {
             channel: self.channel.clone(),

@@ -242,3 +242,24 @@ async fn listings_are_in_order_and_go_on_where_they_stopped() {
     let below = version("1.0.0");
     assert_eq!(versions(registry.versions(&name("b"), Some(&below), 1).await.unwrap()), ["0.5.0"]);
 }
+
+#[tokio::test]
+async fn a_channel_that_is_where_it_shall_go_stays_whatever_was_expected() {
+    let registry = in_memory().await;
+    let app = name("app");
+    put(&registry, "app@1.0.0", "x").await;
+    put(&registry, "app@2.0.0", "y").await;
+    let set = |to: &'static str, expect: Expect| {
+        let (registry, app) = (registry.clone(), app.clone());
+        async move { registry.set_channel(&app, "stable", &version(to), expect).await }
+    };
+    // As whoever has not heard an answer calls again.
+    for _ in 0..2 {
+        set("1.0.0", Expect::Absent).await.unwrap();
+    }
+    for _ in 0..2 {
+        set("2.0.0", Expect::At(version("1.0.0"))).await.unwrap();
+    }
+    assert_eq!(kind(set("1.0.0", Expect::Absent).await), Some(ErrorKind::Conflict));
+    assert_eq!(registry.changes(0, 100).await.unwrap().len(), 4, "two publishes and two moves");
+}

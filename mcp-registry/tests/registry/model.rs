@@ -142,13 +142,16 @@ async fn run(steps: Vec<Step>) {
                 let model = models.entry(*of).or_default();
                 let wanted = version(VERSIONS[*at]);
                 let known = model.find(&wanted).cloned();
-                let met = match expect {
-                    None => model.channel.is_none(),
-                    Some(expected) => {
-                        let expected = version(VERSIONS[*expected]);
-                        model.channel.as_ref().is_some_and(|at| at.same_precedence(&expected))
-                    }
-                };
+                let there =
+                    known.as_ref().is_some_and(|known| model.channel.as_ref() == Some(&known.version));
+                let met = there
+                    || match expect {
+                        None => model.channel.is_none(),
+                        Some(expected) => {
+                            let expected = version(VERSIONS[*expected]);
+                            model.channel.as_ref().is_some_and(|at| at.same_precedence(&expected))
+                        }
+                    };
                 let expected = match &known {
                     None => Some(ErrorKind::NotFound),
                     Some(known) if known.yanked || !met => Some(ErrorKind::Conflict),
