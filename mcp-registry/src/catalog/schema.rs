@@ -77,6 +77,14 @@ pub(super) fn prepare(
     Ok(CatalogIdentity { id, epoch })
 }
 
+/// Refuses to begin a new catalog where packs say, by their highest epoch, that there was one: it was durable before the first of them.
+pub(super) fn check_present(connection: &Connection, seen: u32) -> Result<(), RegistryError> {
+    if seen > 0 && check_format(connection)? == 0 {
+        return Err(corrupt("it is empty or missing although there are packs"));
+    }
+    Ok(())
+}
+
 /// The format of the tables; 0 when there are none yet.
 pub(super) fn check_format(connection: &Connection) -> Result<u32, RegistryError> {
     let version: i64 = connection

@@ -32,6 +32,9 @@ impl CatalogWriter {
     /// Opens the catalog, creates it where it is missing, and durably takes the next writer epoch, which is above `seen`.
     pub(crate) fn open(place: CatalogPlace, ids: &dyn IdSource, seen: u32) -> Result<Self, RegistryError> {
         let mut connection = place.connect(false)?;
+        if let CatalogPlace::File(_) = &place {
+            schema::check_present(&connection, seen)?;
+        }
         let journal = match &place {
             CatalogPlace::File(_) => "WAL",
             CatalogPlace::Memory(_) => "MEMORY",

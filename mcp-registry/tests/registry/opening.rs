@@ -166,3 +166,33 @@ async fn a_writer_that_was_overtaken_writes_nothing_more() {
     assert_eq!(registry.changes(0, 10).await.unwrap().len(), 1);
     assert_eq!(text(&registry, "app", Select::latest()).await, Ok("x".to_owned()));
 }
+
+#[tokio::test]
+async fn packs_whose_catalog_is_lost_are_corrupt_and_not_an_empty_registry() {
+    let made = tempfile::tempdir().unwrap();
+    let registry = Registry::open(made.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    registry.close().await.unwrap();
+    for emptied in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(made.path(), folder.path());
+        let catalog = folder.path().join("catalog.db");
+        if emptied {
+            fs::write(&catalog, b"").unwrap();
+        } else {
+            fs::remove_file(&catalog).unwrap();
+        }
+        for _ in 0..2 {
+            match Registry::open(folder.path()).await {
+                Err(RegistryError::Corrupt { reason, .. }) => {
+                    assert_eq!(reason, "it is empty or missing although there are packs");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        fs::copy(made.path().join("catalog.db"), &catalog).unwrap();
+        let registry = Registry::open(folder.path()).await.unwrap();
+        assert_eq!(text(&registry, "app", Select::latest()).await, Ok("x".to_owned()));
+        assert_sound(&registry).await;
+    }
+}
