@@ -48,7 +48,7 @@ impl Replay {
         let mut last = 0;
         let mut chain = Some(genesis(now.identity()?.id));
         loop {
-            let rows = now.rows(last, STEP_ROWS)?;
+            let rows = found.readable(now.rows(last, STEP_ROWS))?.unwrap_or_default();
             if rows.is_empty() {
                 break;
             }
@@ -82,7 +82,8 @@ impl Replay {
                 }
             }
         }
-        replay.compare(now, &mut found)?;
+        let compared = replay.compare(now, &mut found);
+        found.readable(compared)?;
         Ok((found, replay))
     }
 

@@ -3,6 +3,7 @@ use mcp_core::{ArtifactCorrupt, Name, RegistryEvent, Requirement, Version};
 use crate::blob::open_record;
 use crate::catalog::{Class, Snapshot, VersionHit};
 use crate::entry::{Content, Entry, Location};
+use crate::error::with_causes;
 use crate::interval::admitted;
 use crate::select::Selection;
 use crate::storage::StorageError;
@@ -99,7 +100,7 @@ impl Registry {
                 opened.await.map_err(|_| RegistryError::Closed)?.map_err(|fault| fault.to_string())
             }
             Ok(record) => open_record(&record, &entry.digest, entry.size).map_err(|fault| fault.to_string()),
-            Err(error) if is_missing(&error) => Err(error.to_string()),
+            Err(error) if is_missing(&error) => Err(with_causes(&error)),
             Err(source) => {
                 return Err(RegistryError::Storage { what: format!("reading {}", entry.artifact), source });
             }

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mcp_core::Digest;
+use mcp_core::{Digest, ErrorKind};
 use serde::Serialize;
 
 use crate::blob::{open_record, sha256};
 use crate::entry::Location;
+use crate::error::with_causes;
 use crate::pack::{Footer, FooterEntry, HEADER_BYTES, PackName, RecordHeader, check_header};
 use crate::replay::{Replay, StoredBlob};
 use crate::storage::StorageBackend;
@@ -45,6 +46,18 @@ impl Verification {
         reason: impl Into<String>,
     ) {
         self.faults.push(Fault { place: place.into(), subject: subject.into(), reason: reason.into() });
+    }
+
+    /// What is damaged in the catalog is a fault; other errors are those of the check itself.
+    pub(crate) fn readable<T>(&mut self, read: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.fault("catalog.db", "", with_causes(&error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -200,7 +213,7 @@ impl PackCheck<'_> {
         match read {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if crate::resolve::is_missing(&error) => {
-                self.found.fault(format!("{} offset {offset}", self.name), subject, error.to_string());
+                self.found.fault(format!("{} offset {offset}", self.name), subject, with_causes(&error));
                 Ok(None)
             }
             Err(source) => Err(RegistryError::Storage { what: format!("reading {}", self.name), source }),

@@ -173,3 +173,40 @@ async fn a_catalog_with_flipped_bytes_never_gives_wrong_bytes() {
         drop(registry.search("raw").await);
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_of_the_catalog_is_a_fault_and_the_packs_are_checked_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path()).await;
+    let changes = [
+        ("DELETE FROM total", "catalog.db: read the totals in the catalog: Query returned no rows"),
+        (
+            "UPDATE row SET kind = 4 WHERE seq = 3; INSERT INTO channel VALUES ('raw', 'x', 9)",
+            "row 3: read a row of the catalog at row 3",
+        ),
+    ];
+    for (sql, expected) in changes {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        rusqlite::Connection::open(copy.path().join("catalog.db")).unwrap().execute_batch(sql).unwrap();
+        let registry = Registry::open_read_only(copy.path()).await.unwrap();
+        let found = registry.verify().await.unwrap();
+        let faults: Vec<String> =
+            found.faults.iter().map(|fault| format!("{}: {}", fault.place, fault.reason)).collect();
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{sql}: {faults:#?}");
+        assert_eq!((found.packs, found.blobs), (1, 3), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_pack_that_is_gone_is_told_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::remove_file(sample(folder.path()).await).unwrap();
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    match registry.get(&name("raw"), Select::latest()).await {
+        Err(RegistryError::Corrupt { reason, .. }) => {
+            assert!(reason.starts_with("read packs/0000000001-0000000001: No such file"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
