@@ -341,7 +341,9 @@ fn limit_of(limit: usize) -> i64 {
 
 /// The words as quoted strings of FTS5, so that nothing in them is syntax; `None` when there are none.
 fn words_query(text: &str) -> Option<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    // An accent that stands apart from its letter parts no words.
+    let in_word = |c: char| c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36f}');
+    let words = text.split(|c: char| !in_word(c)).filter(|word| !word.is_empty());
     let quoted: Vec<String> = words.take(MAX_WORDS).map(|word| format!("\"{word}\"")).collect();
     if quoted.is_empty() { None } else { Some(format!("{}*", quoted.join(" AND "))) }
 }

@@ -114,3 +114,12 @@ async fn a_missing_damaged_or_foreign_index_is_made_anew() {
     let reader = Registry::open_read_only(folder.path()).await.unwrap();
     assert_eq!(found(&reader, "app").await, ["app@1.0.0"]);
 }
+
+#[tokio::test]
+async fn a_word_whose_accents_stand_apart_is_found() {
+    let registry = in_memory().await;
+    describe(&registry, "app@1.0.0", "Größe", "x").await;
+    for text in ["größe", "gro\u{308}ße", "große"] {
+        assert_eq!(found(&registry, text).await, ["app@1.0.0"], "{text:?}");
+    }
+}
