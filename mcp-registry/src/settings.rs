@@ -59,8 +59,9 @@ impl Settings {
                 "max_bytes_in_flight must hold at least one artifact of max_artifact_bytes and its metadata",
             );
         }
-        if self.max_metadata_bytes > 1 << 30 {
-            return refuse("max_metadata_bytes must be at most 1 GiB");
+        // A row of the database has less than 10^9 bytes, and JSON may show one byte of a yank's reason as six.
+        if self.max_metadata_bytes > 128 << 20 {
+            return refuse("max_metadata_bytes must be at most 128 MiB");
         }
         if self.max_requests_in_flight == 0 || self.max_requests_in_flight > 1 << 20 {
             return refuse("max_requests_in_flight must be 1 to 1,048,576");
@@ -89,6 +90,7 @@ mod tests {
             Settings { read_connections: 0, ..base.clone() },
             Settings { compression_level: 0, ..base.clone() },
             Settings { max_artifact_bytes: u64::MAX, ..base.clone() },
+            Settings { max_metadata_bytes: (128 << 20) + 1, max_bytes_in_flight: 1 << 30, ..base.clone() },
         ] {
             assert_eq!(wrong.check().expect_err("refused").kind(), mcp_core::ErrorKind::Invalid, "{wrong:?}");
         }
