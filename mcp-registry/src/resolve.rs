@@ -1,4 +1,4 @@
-use mcp_core::{ArtifactCorrupt, Name, RegistryEvent, Requirement, Version};
+use mcp_core::{ArtifactCorrupt, Id, Name, RegistryEvent, Requirement, Version};
 
 use crate::blob::open_record;
 use crate::catalog::{Class, Snapshot, VersionHit};
@@ -76,6 +76,15 @@ impl Registry {
     pub async fn changes(&self, after: u64, limit: usize) -> Result<Vec<ChangeRow>, RegistryError> {
         let rows = self.readers().read(move |now| now.rows(after, limit)).await?;
         rows.into_iter().map(|row| row.and_then(|stored| stored.row.into_change(stored.chain))).collect()
+    }
+
+    /// The id of the catalog: [`genesis`](crate::genesis) begins the chain of the change feed with it, and it stands in the source of
+    /// the events.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` when the catalog cannot be read.
+    pub async fn catalog_id(&self) -> Result<Id, RegistryError> {
+        Ok(self.readers().read(|now| now.identity()).await?.id)
     }
 
     pub(crate) async fn locate(

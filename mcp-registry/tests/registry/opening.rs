@@ -196,3 +196,16 @@ async fn packs_whose_catalog_is_lost_are_corrupt_and_not_an_empty_registry() {
         assert_sound(&registry).await;
     }
 }
+
+#[tokio::test]
+async fn the_first_row_follows_the_chain_that_the_catalogs_id_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    let first = registry.changes(0, 1).await.unwrap().remove(0);
+    let id = registry.catalog_id().await.unwrap();
+    assert!(first.follows(&mcp_registry::genesis(id)));
+    let reader = Registry::open_read_only(folder.path()).await.unwrap();
+    assert_eq!(reader.catalog_id().await.unwrap(), id);
+    registry.close().await.unwrap();
+}
