@@ -98,7 +98,7 @@ impl Pointer {
     }
 
     /// Calls `see` with every place, as a pointer, and what stands there: `None` when nothing does or it is null. Each call costs a
-    /// step.
+    /// step, as does each element at which the way ends before, and each 64 bytes of keys.
     pub(crate) fn visit<'v>(
         &self,
         root: &'v Value,
@@ -135,7 +135,7 @@ fn walk<'v>(
     };
     let before = path.len();
     match (segment, value) {
-        (Segment::Each, Some(Value::Array(elements))) => {
+        (Segment::Each, Some(Value::Array(elements))) if !elements.is_empty() => {
             for (index, element) in elements.iter().enumerate() {
                 push_segment(path, &index.to_string());
                 walk(rest, Some(element), path, sight, see)?;
@@ -147,8 +147,9 @@ fn walk<'v>(
             walk(rest, value.and_then(|value| step(value, "*", None)), path, sight, see)?;
         }
         // Where there is no array, there are no elements to speak of.
-        (Segment::Each, _) => {}
+        (Segment::Each, _) => sight.spend(1)?,
         (Segment::Key { key, index }, value) => {
+            sight.spend_path(key)?;
             push_segment(path, key);
             walk(rest, value.and_then(|value| step(value, key, *index)), path, sight, see)?;
         }

@@ -164,6 +164,11 @@ impl Sight<'_> {
         self.findings.spend(crate::meter::text_steps(text.len()))
     }
 
+    /// For a path, or a part of it, that is written once more; a short one costs nothing beside the look for which it is written.
+    pub(crate) fn spend_path(&self, path: &str) -> Result<(), SeamError> {
+        self.findings.spend(crate::meter::text_steps(path.len()).saturating_sub(1))
+    }
+
     pub(crate) const fn is_decided(&self) -> bool {
         self.findings.is_decided()
     }
@@ -178,6 +183,11 @@ impl Sight<'_> {
             schema_path: "/rules/0",
         }
     }
+}
+
+/// As much of a rule's text as a finding can show: cut once, and not again for each finding.
+fn shown(text: &str) -> String {
+    crate::findings::shortened(crate::findings::beginning(text).to_owned())
 }
 
 /// All rules of a contract, as one validator.
@@ -213,7 +223,7 @@ impl Rules {
             prepared.push(Ready {
                 code: format!("rule.{}", rule.name),
                 severity: rule.severity,
-                message: rule.message.clone(),
+                message: rule.message.as_deref().map(shown),
                 schema_path: format!("/rules/{index}"),
                 check,
             });

@@ -12,7 +12,7 @@
 use std::error::Error;
 
 use mcp_core::ErrorKind;
-use mcp_validation::rule::{JsonType, Rule};
+use mcp_validation::rule::{JsonType, Operator, Rule};
 use mcp_validation::{Contract, Document, Limits, Report, ValidationError};
 
 /// Runs `test` where a typical server would.
@@ -309,6 +309,59 @@ fn a_definition_that_nothing_refers_to_is_not_measured() {
     let doubling = definitions(30, |next| format!(r#"{{"allOf": [{next}, {next}]}}"#));
     let unused = format!(r#"{{"type": "integer", "$defs": {{{doubling}}}}}"#);
     assert_eq!(kind(judge(&unused, Limits::default(), "\"x\"")), Ok(false));
+}
+
+fn judge_by(rule: Rule, document: serde_json::Value, max_steps: u64) -> Result<u64, ErrorKind> {
+    let few = limits(|limits| limits.max_steps = max_steps);
+    let contract = Contract::builder().rule(rule).limits(few).build().unwrap();
+    contract.validate(&Document::from(document)).map(|report| report.errors).map_err(|error| error.kind())
+}
+
+#[test]
+fn a_long_path_of_a_rule_takes_steps_at_every_place() {
+    let long = "k".repeat(64 << 10);
+    let places = || serde_json::json!([{"b": 2, "c": 1}, {"b": 2, "c": 1}, {"b": 2, "c": 1}]);
+    assert_eq!(
+        judge_by(Rule::required("r", format!("/*/{long}")), places(), 3000),
+        Err(ErrorKind::Exhausted)
+    );
+    assert_eq!(judge_by(Rule::required("r", format!("/*/{long}")), places(), 4000), Ok(3));
+    let nowhere = Rule::required("r", format!("/*/{long}/*"));
+    assert_eq!(judge_by(nowhere, places(), 3000), Err(ErrorKind::Exhausted));
+    let pair = |max_steps| {
+        let key = serde_json::json!({long.as_str(): 2, "c": 1});
+        judge_by(
+            Rule::compare("r", format!("/*/{long}"), Operator::Less, "/*/c"),
+            serde_json::json!([key.clone(), key.clone(), key]),
+            max_steps,
+        )
+    };
+    assert_eq!((pair(3000), pair(4000)), (Err(ErrorKind::Exhausted), Ok(3)));
+}
+
+#[test]
+fn elements_that_a_path_goes_through_take_steps_though_it_ends_there() {
+    for element in [serde_json::json!(1), serde_json::json!([])] {
+        let elements = || serde_json::Value::from(vec![element.clone(); 100]);
+        assert_eq!(judge_by(Rule::required("r", "/*/*"), elements(), 99), Err(ErrorKind::Exhausted));
+        assert_eq!(judge_by(Rule::required("r", "/*/*"), elements(), 100), Ok(0));
+    }
+}
+
+#[test]
+fn a_long_text_of_a_rule_is_cut_once_and_not_for_each_finding() {
+    let clock = mcp_core::SystemClock::new();
+    let long = "k".repeat(1 << 20);
+    let texts = || serde_json::Value::from(vec!["b"; 5000]);
+    for rule in [
+        Rule::one_of("r", "/*", [long.as_str()]),
+        Rule::pattern("r", "/*", format!("(?x) a {}", " ".repeat(1 << 20))),
+        Rule::required("r", "/*/a").message(long.as_str()),
+    ] {
+        assert_eq!(judge_by(rule, texts(), 20_000), Ok(5000));
+    }
+    let taken = mcp_core::Clock::monotonic(&clock);
+    assert!(taken < std::time::Duration::from_secs(5), "{taken:?}");
 }
 
 #[test]

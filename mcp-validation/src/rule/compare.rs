@@ -117,16 +117,14 @@ impl Prepared for Ready {
             };
             match self.order(sight, left, right)? {
                 Some(order) if self.operator.admits(order) => {}
-                Some(_) => {
-                    let message =
-                        || format!("expected a value {} that at {}", self.operator, place(&self.right));
-                    sight.found(&place(&self.left), Some(left), message);
-                }
-                None => {
-                    let message = || {
-                        format!("expected a value that can be compared with that at {}", place(&self.right))
-                    };
-                    sight.found(&place(&self.left), Some(left), message);
+                unfit => {
+                    let (here, there) = (place(&self.left), place(&self.right));
+                    sight.spend_path(&here)?;
+                    sight.spend_path(&there)?;
+                    sight.found(&here, Some(left), || match unfit {
+                        Some(_) => format!("expected a value {} that at {there}", self.operator),
+                        None => format!("expected a value that can be compared with that at {there}"),
+                    });
                 }
             }
             Ok(())

@@ -54,7 +54,7 @@ fn shown(values: &[Value]) -> String {
     if values.len() > SHOWN {
         texts.push(format!("or {} others", values.len() - SHOWN));
     }
-    texts.join(", ")
+    super::shown(&texts.join(", "))
 }
 
 struct Ready {

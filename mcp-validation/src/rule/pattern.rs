@@ -40,7 +40,7 @@ impl Pattern {
                 }
                 other => format!("the pattern cannot be read: {}", last_line(&other.to_string())),
             })?;
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, regex }))
+        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, regex, shown: super::shown(&self.pattern) }))
     }
 }
 
@@ -52,6 +52,7 @@ fn last_line(text: &str) -> &str {
 struct Ready {
     path: Pointer,
     regex: Regex,
+    shown: String,
 }
 
 impl Prepared for Ready {
@@ -64,7 +65,7 @@ impl Prepared for Ready {
             };
             sight.spend_text(text)?;
             if !self.regex.is_match(text) {
-                sight.found(path, Some(value), || format!("expected a match for {:?}", self.regex.as_str()));
+                sight.found(path, Some(value), || format!("expected a match for {:?}", self.shown));
             }
             Ok(())
         })

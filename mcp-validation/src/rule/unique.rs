@@ -63,6 +63,7 @@ impl Prepared for Ready {
                     let mut place = path.to_owned();
                     push_segment(&mut place, &index.to_string());
                     self.by.push_onto(&mut place);
+                    sight.spend_path(&place)?;
                     sight.found(&place, Some(key), || {
                         format!("expected no value twice, but it equals that of element {before}")
                     });
