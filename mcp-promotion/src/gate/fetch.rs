@@ -44,7 +44,7 @@ impl Gate for FetchGate {
         }
         let count = request.release.artifacts().len();
         Ok(GateAnswer::pass(format!(
-            "{count} artifacts with {bytes} bytes were fetched and have their digests"
+            "{count} of {count} artifacts have their digests, {bytes} bytes in all"
         )))
     }
 }

@@ -60,6 +60,6 @@ impl Gate for InspectGate {
             }
         }
         let count = request.release.artifacts().len();
-        Ok(GateAnswer::pass(format!("{count} artifacts were accepted with {findings} findings")))
+        Ok(GateAnswer::pass(format!("{count} of {count} artifacts accepted, findings: {findings}")))
     }
 }
