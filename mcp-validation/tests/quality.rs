@@ -59,6 +59,17 @@ fn each_score_has_its_numerator_and_denominator() {
 }
 
 #[test]
+fn a_contract_that_was_replaced_leaves_no_trace() {
+    let of = |least: f64| Contract::builder().rule(Rule::range("r", "/a", least..)).build().unwrap();
+    let quality = || Quality::new(QualityPolicy::new()).unwrap();
+    let mut replaced = quality().contract(of(1.0)).contract(of(2.0)).state();
+    assert_eq!(replaced, quality().contract(of(2.0)).state());
+    assert_eq!(replaced.merge(quality().contract(of(2.0)).state()).map_err(|error| error.kind()), Ok(()));
+    let other = replaced.merge(quality().contract(of(1.0)).state()).map_err(|error| error.kind());
+    assert_eq!(other, Err(ErrorKind::Conflict));
+}
+
+#[test]
 fn a_record_that_fails_is_told_with_what_it_lacks() {
     let quality = quality(100);
     let mut state = quality.state();

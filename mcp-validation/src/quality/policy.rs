@@ -81,6 +81,8 @@ pub struct Quality {
     pub(super) unique: Vec<(String, KeyPath)>,
     pub(super) max_distinct: u64,
     pub(super) contract: Option<Arc<Contract>>,
+    /// Of the policy alone.
+    policy: Digest,
     /// What states must share to be merged: the policy, and the contract as far as it can be told from others.
     pub(super) digest: Digest,
 }
@@ -119,21 +121,24 @@ impl Quality {
                 key.fields.iter().map(|field| Pointer::parse_single(field)).collect();
             unique.push((key.name, KeyPath::new(fields.map_err(refuse)?)));
         }
+        let digest = Digest::of(&text);
         Ok(Self {
             complete,
             unique,
             max_distinct: policy.max_distinct,
             contract: None,
-            digest: Digest::of(&text),
+            policy: digest,
+            digest,
         })
     }
 
-    /// Records are valid that `contract` finds valid; its limits hold for every record.
+    /// Records are valid that `contract` finds valid, instead of one given before; its limits hold for every record. States under
+    /// contracts without a fingerprint can be merged although nobody knows whether these were the same.
     #[must_use]
     pub fn contract(mut self, contract: impl Into<Arc<Contract>>) -> Self {
         let contract = contract.into();
         let mut digester = Digester::new();
-        digester.update(self.digest.as_bytes()).update(b"contract");
+        digester.update(self.policy.as_bytes()).update(b"contract");
         if let Some(fingerprint) = contract.fingerprint() {
             digester.update(fingerprint.as_bytes());
         }
