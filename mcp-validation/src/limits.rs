@@ -5,11 +5,20 @@ use crate::ValidationError;
 /// How much one judgement may cost. Running out is [`ErrorKind::Exhausted`](mcp_core::ErrorKind::Exhausted), never "invalid".
 ///
 /// Only `max_findings` is different: an invalid document stays invalid, and its report says that it was truncated.
+///
+/// ```
+/// use mcp_validation::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.max_document_bytes = 64 << 10;
+/// assert_eq!(limits.max_depth, 100);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest document, in bytes. A document that was given as a value counts as its compact JSON.
+    /// The largest document, in bytes. A document that was given as a value counts as its compact JSON. Parsed, many small objects
+    /// take up to 100 times as much memory.
     pub max_document_bytes: u64,
     /// The most arrays and objects that may stand inside one another, in documents and in schemas; at most
     /// [`DEEPEST`](Self::DEEPEST).
