@@ -138,7 +138,8 @@ impl ContractBuilder {
         Self { schema: Some((format, text)), ..Self::default() }
     }
 
-    /// Gives a document that the schema may refer to by `uri`. What was not given cannot be referred to: nothing is ever fetched.
+    /// Gives a document that the schema may refer to by `uri`. What was not given cannot be referred to: nothing is ever fetched. A
+    /// contract without a schema has no use for it.
     pub fn reference(mut self, uri: impl Into<String>, text: impl Into<String>) -> Self {
         self.references.push(Reference::new(uri, text));
         self

@@ -3,6 +3,7 @@
 mod fan_out;
 mod metered;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jsonschema::error::ValidationErrorKind;
@@ -68,7 +69,8 @@ impl fmt::Display for Draft {
 
 /// The format `json-schema` and its settings.
 ///
-/// `$ref` finds what was given with the contract, by URI, and the drafts' own schemas; nothing is fetched. Patterns match in time
+/// `$ref` finds what was given with the contract, by URI, and the schema of its own draft; nothing is fetched. Everything that was
+/// given must be able to find what it refers to, used or not. Patterns match in time
 /// linear in the text, so look-around and back-references are refused. A schema that refers to itself without going down into the
 /// document is refused, as is one whose references multiply beyond [`Limits::max_fan_out`].
 ///
@@ -146,8 +148,22 @@ impl JsonSchema {
             None => jsonschema::Draft::Draft202012.detect(root),
         };
         let mut registry = Registry::new().draft(draft);
+        let mut given: BTreeMap<&str, &Value> = BTreeMap::new();
         for (uri, document) in references {
-            registry = registry.add(uri, *document).map_err(|error| broken_reference(&error))?;
+            let misnamed = |reason: &dyn fmt::Display| {
+                let uri = crate::findings::shortened((*uri).to_owned());
+                let reason = bounded(format_args!("{reason}"));
+                SeamError::new(ErrorKind::Invalid, format!("read the URI of the reference {uri:?}: {reason}"))
+            };
+            if uri.split_once('#').is_some_and(|(_, fragment)| !fragment.is_empty()) {
+                return Err(misnamed(
+                    &"it names a part of a document, give the whole document under the URI before '#'",
+                ));
+            }
+            if given.insert(uri, document).is_some_and(|before| before != *document) {
+                return Err(misnamed(&"another document has the same URI"));
+            }
+            registry = registry.add(uri, *document).map_err(|error| misnamed(&error))?;
         }
         let registry = registry.prepare().map_err(|error| broken_reference(&error))?;
         let chains = fan_out::measure(root, draft, &registry)?;

@@ -235,6 +235,23 @@ fn values_are_masked_unless_they_are_asked_for() {
 }
 
 #[test]
+fn a_reference_under_a_uri_that_cannot_be_its_name_is_refused_by_that_uri() {
+    let schema = || Contract::json_schema(r#"{"type": "integer"}"#);
+    let (kind, reason) = refused(schema().reference("http://x y/", "{}"));
+    assert_eq!(kind, ErrorKind::Invalid, "{reason}");
+    assert!(reason.starts_with("read the URI of the reference \"http://x y/\": "), "{reason}");
+    let (kind, reason) = refused(schema().reference("https://x.test/a#/$defs/b", "{}"));
+    assert_eq!(kind, ErrorKind::Invalid, "{reason}");
+    assert!(reason.contains("give the whole document"), "{reason}");
+    assert!(schema().reference("https://x.test/a#", "{}").build().is_ok());
+    let twice = |other| schema().reference("https://x.test/a", "true").reference("https://x.test/a", other);
+    let (kind, reason) = refused(twice("false"));
+    assert_eq!(kind, ErrorKind::Invalid, "{reason}");
+    assert!(reason.contains("another document has the same URI"), "{reason}");
+    assert!(twice("true").build().is_ok());
+}
+
+#[test]
 fn a_number_is_compared_with_all_its_digits() {
     let contract = Contract::json_schema(r#"{"maximum": 9007199254740992}"#).build().unwrap();
     assert_eq!(seen(&contract, "9007199254740993"), ["schema.maximum  /maximum"]);
