@@ -352,12 +352,13 @@ impl Compiled {
     }
 }
 
-/// What the crate says, with values masked. The one message that needs the value, which it is not given, is worded here.
+/// What the crate says, with values masked. The messages that need the value, which it is not given, are worded here.
 fn message(error: &SchemaError<'_>) -> String {
     match error.kind() {
         ValidationErrorKind::AdditionalItems { limit } => {
             format!("no items are allowed after the first {limit}")
         }
+        ValidationErrorKind::PropertyNames { error } => format!("the name of a member: {}", message(error)),
         _ => bounded(format_args!("{}", error.masked())),
     }
 }

@@ -235,6 +235,19 @@ fn values_are_masked_unless_they_are_asked_for() {
 }
 
 #[test]
+fn what_is_wrong_with_the_name_of_a_member_is_told_of_the_name() {
+    let contract =
+        Contract::json_schema(r#"{"propertyNames": {"maxLength": 2, "pattern": "^a"}}"#).build().unwrap();
+    let report = contract.validate(&Document::json(r#"{"xyz": "hush"}"#)).unwrap();
+    let messages: Vec<_> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
+    let expected = [
+        "the name of a member: value is longer than 2 characters",
+        "the name of a member: value does not match \"^a\"",
+    ];
+    assert_eq!(messages, expected);
+}
+
+#[test]
 fn a_reference_under_a_uri_that_cannot_be_its_name_is_refused_by_that_uri() {
     let schema = || Contract::json_schema(r#"{"type": "integer"}"#);
     let (kind, reason) = refused(schema().reference("http://x y/", "{}"));
