@@ -215,7 +215,9 @@ mod tests {
 
     #[test]
     fn one_bound_takes_text_and_what_is_parsed_already() {
-        fn name<N: TryInto<crate::Name, Error: Into<ParseError>>>(name: N) -> Result<crate::Name, ParseError> {
+        fn name<N: TryInto<crate::Name, Error: Into<ParseError>>>(
+            name: N,
+        ) -> Result<crate::Name, ParseError> {
             name.try_into().map_err(Into::into)
         }
         let parsed = name("app").expect("a name");

@@ -43,9 +43,7 @@ impl Gate for FetchGate {
             }
         }
         let count = request.release.artifacts().len();
-        Ok(GateAnswer::pass(format!(
-            "{count} of {count} artifacts have their digests, {bytes} bytes in all"
-        )))
+        Ok(GateAnswer::pass(format!("{count} of {count} artifacts have their digests, {bytes} bytes in all")))
     }
 }
 
