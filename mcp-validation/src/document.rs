@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -17,7 +18,9 @@ use crate::{Encoding, Limits, ValidationError};
 /// assert_eq!(document.value()?["total"], 12);
 /// # Ok::<(), mcp_core::SeamError>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` does not show what it holds: documents hold secrets.
+#[derive(Clone)]
 pub struct Document {
     content: Content,
     encoding: Encoding,
@@ -25,7 +28,7 @@ pub struct Document {
     parsed: OnceLock<Result<Value, NotJson>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Content {
     Bytes(Bytes),
     Value(Value),
@@ -157,6 +160,15 @@ impl Document {
     }
 }
 
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("encoding", &self.encoding)
+            .field("bytes", &self.bytes().map(Bytes::len))
+            .finish_non_exhaustive()
+    }
+}
+
 impl From<Value> for Document {
     /// A document that somebody else has parsed; its duplicate keys can no longer be seen.
     fn from(value: Value) -> Self {
@@ -201,6 +213,14 @@ mod tests {
         let first: *const Value = document.value().unwrap();
         let second: *const Value = document.value().unwrap();
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn what_it_holds_is_not_shown_by_debug() {
+        let shown = format!("{:?}", Document::json(r#"{"pin": "hush"}"#));
+        assert_eq!(shown, "Document { encoding: Json, bytes: Some(15), .. }");
+        let shown = format!("{:?}", Document::from(json!({"pin": "hush"})));
+        assert_eq!(shown, "Document { encoding: Json, bytes: None, .. }");
     }
 
     #[test]
