@@ -9,6 +9,7 @@ use std::fmt;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Registry, ValidationError as SchemaError};
 use mcp_core::{Digest, Digester, ErrorKind, Finding, SeamError, Severity};
+use referencing::ResourceRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -70,7 +71,8 @@ impl fmt::Display for Draft {
 /// The format `json-schema` and its settings.
 ///
 /// `$ref` finds what was given with the contract, by URI, and the schema of its own draft; nothing is fetched. Everything that was
-/// given must be able to find what it refers to, used or not. Patterns match in time
+/// given must be able to find what it refers to, used or not, and is of the draft that its own `$schema` names, else of the schema's.
+/// Patterns match in time
 /// linear in the text, so look-around and back-references are refused. A schema that refers to itself without going down into the
 /// document is refused, as is one whose references multiply beyond [`Limits::max_fan_out`].
 ///
@@ -163,7 +165,13 @@ impl JsonSchema {
             if given.insert(uri, document).is_some_and(|before| before != *document) {
                 return Err(misnamed(&"another document has the same URI"));
             }
-            registry = registry.add(uri, *document).map_err(|error| misnamed(&error))?;
+            // A `$schema` of its own counts; the builder's draft would be forced upon it.
+            let own = match draft.detect(document) {
+                jsonschema::Draft::Unknown => draft,
+                own => own,
+            };
+            let resource = ResourceRef::new(document, own);
+            registry = registry.add(uri, resource).map_err(|error| misnamed(&error))?;
         }
         let registry = registry.prepare().map_err(|error| broken_reference(&error))?;
         let chains = fan_out::measure(root, draft, &registry)?;

@@ -176,6 +176,33 @@ fn a_reference_finds_what_was_given_and_nothing_else() {
 }
 
 #[test]
+fn a_reference_is_of_the_draft_that_it_names_itself_else_of_the_schemas() {
+    let judge = |own: &str, text: &str, document: &str| {
+        let schema = format!(r#"{{"$schema": "{own}", "allOf": [{{"$ref": "https://x.test/r"}}]}}"#);
+        let contract = Contract::json_schema(schema).reference("https://x.test/r", text).build().unwrap();
+        contract.validate(&Document::json(document.to_owned())).unwrap().valid
+    };
+    let (d7, d2019) =
+        ("http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2019-09/schema");
+    let tuple =
+        r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "prefixItems": [{"type": "string"}]}"#;
+    assert_eq!(
+        [d7, d2019].map(|own| judge(own, tuple, "[1]")),
+        [false; 2],
+        "prefixItems count in the reference"
+    );
+    let dependent =
+        r#"{"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {"a": ["b"]}}"#;
+    assert_eq!(
+        [d7, d2019].map(|own| judge(own, dependent, r#"{"a": 1}"#)),
+        [true; 2],
+        "draft 7 does not know it"
+    );
+    let unnamed = r#"{"dependentRequired": {"a": ["b"]}}"#;
+    assert_eq!([d7, d2019].map(|own| judge(own, unnamed, r#"{"a": 1}"#)), [true, false]);
+}
+
+#[test]
 fn the_drafts_own_schemas_can_be_referred_to() {
     let schema = r#"{"$ref": "https://json-schema.org/draft/2020-12/schema"}"#;
     let contract = Contract::json_schema(schema).build().unwrap();
