@@ -69,3 +69,35 @@ pub enum OnInconclusive {
     /// It counts as a failure.
     RollBack,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequential_judge_is_read_from_json_with_its_defaults() {
+        let read: JudgeChoice =
+            serde_json::from_str(r#"{"rank":{"margin_ppm":1250000,"bake_ms":60000}}"#).unwrap();
+        let bake = Duration::from_secs(60);
+        assert_eq!(read, JudgeChoice::Rank(RankTest { margin_ppm: 1_250_000, bake, ..RankTest::default() }));
+        let error =
+            serde_json::from_str::<JudgeChoice>(r#"{"count":{"alpha":0.01}}"#).unwrap_err().to_string();
+        assert!(error.starts_with("unknown field `alpha`"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_a_sequential_judge_that_cannot_be_obeyed_are_named() {
+        let why = |rank: RankTest| JudgeChoice::Rank(rank).contradiction().unwrap();
+        let usual = RankTest::default;
+        assert_eq!(JudgeChoice::Rank(usual()).contradiction(), None);
+        assert_eq!(why(RankTest { alpha_ppm: 0, ..usual() }), "alpha_ppm of 0 is not between 1 and 500000");
+        assert_eq!(
+            why(RankTest { margin_ppm: 0, ..usual() }),
+            "margin_ppm of 0 is not between 1 and 1000000000"
+        );
+        let bake = Duration::from_micros(1);
+        assert_eq!(why(RankTest { bake, ..usual() }), "bake of 1µs is not a whole number of milliseconds");
+        let count = JudgeChoice::Count(CountTest { alpha_ppm: 600_000, ..CountTest::default() });
+        assert_eq!(count.contradiction().unwrap(), "alpha_ppm of 600000 is not between 1 and 500000");
+    }
+}

@@ -17,11 +17,11 @@ use crate::{Counts, Sample, Window, millis};
 /// A window counts when each of the two groups had `min_requests`. A verdict is terminal.
 ///
 /// # The algorithm
-/// Of the failures of a window, each is the canary's with a probability of at most t = m c / (m c + b), for c and b requests and the margin
-/// m, while the release is no worse. The bet on a ratio r multiplies by the likelihood of what was seen under r m in place of m; for r in
-/// {1.5, 2, 3, 5, 10}. This is exact for Poisson counts; for binomial ones the number is hypergeometric, which gives no larger mean to a
-/// convex function (Hoeffding 1963, theorem 4). The test of two proportions as a product of such factors: Turner, Ly and Grünwald, arXiv
-/// 2106.02693; on counts of events: Lindon and Malek, arXiv 2011.03567.
+/// With c and b requests and x and y failures of canary and baseline, and margin m, the bet on a ratio r multiplies by
+/// r^x d^(x + y), where d = (m c + b) / (r m c + b); for r in {1.5, 2, 3, 5, 10}. That is the likelihood ratio of r m against m for Poisson
+/// counts. For any independent requests its mean is at most 1 while the canary's rate is at most m times the baseline's, because
+/// 1 + p (r d - 1) is at most the exponential of p (r d - 1), and these exponents then add up to at most 0. Tests of two proportions as products
+/// of such factors: Turner, Ly and Grünwald, arXiv 2106.02693; of counts of events: Lindon and Malek, arXiv 2011.03567.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -119,4 +119,95 @@ fn bet(canary: &Counts, baseline: &Counts, margin: f64) -> [f64; BETS] {
         let fewer = ((weight + other) / (ratio * weight + other)).ln();
         (canary_bad * (ratio.ln() + fewer) + baseline_bad * fewer).exp()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_core::Timestamp;
+
+    use super::*;
+
+    const MINUTE: Window = Window { from: Timestamp::UNIX_EPOCH, to: Timestamp::from_micros(60_000_000) };
+
+    fn counts(bad: u64, total: u64) -> Counts {
+        Counts { instances: 1, good: total - bad, total }
+    }
+
+    fn samples(canary: (u64, u64), baseline: (u64, u64)) -> Vec<Sample> {
+        vec![
+            Sample::canary("c", canary.1 - canary.0, canary.1),
+            Sample::baseline("b", baseline.1 - baseline.0, baseline.1),
+        ]
+    }
+
+    #[test]
+    fn the_factors_are_those_worked_out_by_hand() {
+        // Equal groups and a ratio of 3: a failure of the canary multiplies by 3 * 2/4, one of the baseline by 2/4.
+        let factors = bet(&counts(2, 10), &counts(1, 10), 1.0);
+        assert!((factors[2] - 1.5 * 1.5 * 0.5).abs() < 1e-12, "{factors:?}");
+        // With a margin of 2, it is 3 * 3/7 and 3/7.
+        let factors = bet(&counts(1, 10), &counts(1, 10), 2.0);
+        assert!((factors[2] - 9.0 / 7.0 * 3.0 / 7.0).abs() < 1e-12, "{factors:?}");
+        assert_eq!(bet(&counts(0, 10), &counts(0, 99), 1.0), [1.0; BETS]);
+    }
+
+    /// Summed over all outcomes of a few requests; with a margin, at the margin itself.
+    #[test]
+    fn the_mean_of_each_bet_is_at_most_one_while_the_canary_is_no_worse() {
+        let chance = |bad: u64, total: u64, p: f64| {
+            let ways = (0..bad).fold(1.0, |ways, at| ways * (total - at) as f64 / (at + 1) as f64);
+            ways * p.powi(i32::try_from(bad).unwrap()) * (1.0 - p).powi(i32::try_from(total - bad).unwrap())
+        };
+        for (p, margin) in [(0.01, 1.0), (0.5, 1.0), (0.9, 1.0), (0.4, 1.25), (0.3, 3.0)] {
+            for (c, b) in [(3, 3), (5, 20), (8, 1)] {
+                let mut mean = [0.0; BETS];
+                for (x, y) in (0..=c).flat_map(|x| (0..=b).map(move |y| (x, y))) {
+                    let weight = chance(x, c, p * margin) * chance(y, b, p);
+                    for (mean, factor) in mean.iter_mut().zip(bet(&counts(x, c), &counts(y, b), margin)) {
+                        *mean += weight * factor;
+                    }
+                }
+                assert!(mean.iter().all(|mean| *mean <= 1.0 + 1e-9), "{p} {margin} {c} {b}: {mean:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn three_times_the_failures_fail_and_equal_ones_pass() {
+        let judge = CountTest { bake: Duration::from_secs(10 * 60), ..CountTest::default() };
+        let last = |canary: (u64, u64)| {
+            let mut state = Value::Null;
+            let mut last = Judgement::Undecided;
+            for _ in 0..10 {
+                (state, last) = judge.judge(&state, MINUTE, &samples(canary, (20, 4000))).unwrap();
+            }
+            last.to_string()
+        };
+        assert_eq!(last((1, 200)), "pass");
+        assert!(last((3, 200)).starts_with("fail: after"), "{}", last((3, 200)));
+    }
+
+    #[test]
+    fn a_group_without_enough_requests_makes_the_window_not_count() {
+        let judge = CountTest { min_requests: 5, ..CountTest::default() };
+        assert_eq!(
+            judge.factors(&samples((4, 4), (0, 100))).unwrap_err(),
+            "4 requests of the canary and 100 of the baseline, and needed 5 of each"
+        );
+        assert_eq!(judge.factors(&samples((0, 5), (0, 5))).unwrap(), [1.0; BETS]);
+    }
+
+    #[test]
+    fn any_numbers_that_can_be_give_factors_that_are_no_nan() {
+        let half = u64::MAX / 2;
+        for (canary, baseline) in
+            [((half, half), (0, half)), ((0, half), (half, half)), ((1, 1), (half, half))]
+        {
+            let seen = CountTest::default().factors(&samples(canary, baseline)).unwrap();
+            assert!(seen.iter().all(|factor| !factor.is_nan() && *factor >= 0.0), "{seen:?}");
+            let (state, _) =
+                CountTest::default().judge(&Value::Null, MINUTE, &samples(canary, baseline)).unwrap();
+            assert!(CountTest::default().evidence(&state).unwrap().is_finite());
+        }
+    }
 }

@@ -224,3 +224,276 @@ impl Means {
 const fn as_float(count: usize) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_core::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Window = Window { from: Timestamp::UNIX_EPOCH, to: Timestamp::from_micros(60_000_000) };
+
+    fn canary(bad: u64) -> Sample {
+        Sample::canary("c", 100 - bad, 100)
+    }
+
+    fn baseline(bad: u64) -> Sample {
+        Sample::baseline("b", 100 - bad, 100)
+    }
+
+    fn easy() -> RankTest {
+        RankTest { min_baselines: 1, ..RankTest::default() }
+    }
+
+    fn close(seen: [f64; BETS], expected: [f64; BETS]) {
+        for (seen, expected) in seen.iter().zip(expected) {
+            assert!((seen - expected).abs() < 1e-12 * expected.abs().max(1.0), "{seen} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_factors_of_one_canary_are_those_worked_out_by_hand() {
+        // Of the places 1/4, 2/4, 3/4, 1 the means are 10/16, 100/256, (1 + 2^7 + 3^7 + 4^7)/4^8, ...
+        let powers = |place: f64| [1, 3, 7, 15, 31].map(|power| (place / 4.0).powi(power));
+        let mean: Vec<f64> = (0..BETS)
+            .map(|at| [1.0, 2.0, 3.0, 4.0].map(|place| powers(place)[at]).iter().sum::<f64>() / 4.0)
+            .collect();
+        assert_eq!(mean[0], 0.625);
+        let place = |place: f64| std::array::from_fn(|at| powers(place)[at] / mean[at]);
+        let factors = |bad: u64, others: [u64; 3]| {
+            let samples: Vec<Sample> = [canary(bad)].into_iter().chain(others.map(baseline)).collect();
+            easy().factors(&samples).unwrap()
+        };
+        close(factors(9, [1, 2, 3]), place(4.0));
+        close(factors(0, [1, 2, 3]), place(1.0));
+        let tied = std::array::from_fn(|at| (powers(2.0)[at] + powers(3.0)[at]) / 2.0 / mean[at]);
+        close(factors(2, [1, 2, 3]), tied);
+        close(factors(0, [0, 0, 0]), [1.0; BETS]);
+        assert_eq!(factors(9, [1, 2, 3])[0], 1.6);
+    }
+
+    #[test]
+    fn the_factors_of_two_canaries_are_those_worked_out_by_hand() {
+        // The six pairs of places of 1/4, 2/4, 3/4, 1 have products 2, 3, 4, 6, 8, 12 sixteenths, with a mean of 35/6.
+        let samples = [canary(5), canary(6), baseline(1), baseline(2)];
+        assert!((easy().factors(&samples).unwrap()[0] - 12.0 / (35.0 / 6.0)).abs() < 1e-12);
+        let samples = [canary(5), canary(0), baseline(1), baseline(2)];
+        assert!((easy().factors(&samples).unwrap()[0] - 4.0 / (35.0 / 6.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_margin_compares_with_as_many_times_the_baseline() {
+        let margin = RankTest { margin_ppm: 1_250_000, ..easy() };
+        assert_eq!(
+            margin.factors(&[canary(10), baseline(8)]).unwrap(),
+            [1.0; BETS],
+            "exactly the margin is a tie"
+        );
+        assert!(margin.factors(&[canary(11), baseline(8)]).unwrap()[0] > 1.0);
+        assert!(margin.factors(&[canary(9), baseline(8)]).unwrap()[0] < 1.0);
+    }
+
+    #[test]
+    fn only_instances_with_requests_take_part_and_too_few_say_what_was_missing() {
+        let judge = RankTest { min_requests: 50, ..RankTest::default() };
+        let mut samples = vec![canary(5), baseline(1), baseline(1), Sample::baseline("idle", 0, 49)];
+        let why = judge.factors(&samples).unwrap_err();
+        assert_eq!(why, "1 canary and 2 baseline instances with 50 requests, and needed 1 and 3");
+        samples.push(baseline(1));
+        let without: Vec<Sample> = samples.iter().filter(|sample| sample.total > 49).cloned().collect();
+        assert_eq!(judge.factors(&samples), judge.factors(&without));
+        assert!(judge.factors(&samples).unwrap()[4] > 3.0);
+    }
+
+    #[test]
+    fn any_numbers_that_can_be_give_factors_that_are_numbers() {
+        let huge = Sample::canary("c", 0, u64::MAX / 2);
+        let seen = easy().factors(&[huge, Sample::baseline("b", u64::MAX / 4, u64::MAX / 4)]).unwrap();
+        assert!(seen.iter().all(|factor| factor.is_finite() && *factor > 1.0), "{seen:?}");
+        assert_eq!(
+            easy().factors(&[Sample::canary("c", 2, 1)]).unwrap_err(),
+            "2 of 1 requests of \"c\" went well"
+        );
+        for canaries in [15, 16, 17, 200] {
+            for baselines in [1, 300] {
+                for (worst, best) in [(9, 1), (1, 9)] {
+                    let samples: Vec<Sample> = std::iter::repeat_n(canary(worst), canaries)
+                        .chain(std::iter::repeat_n(baseline(best), baselines))
+                        .collect();
+                    let seen = easy().factors(&samples).unwrap();
+                    let fits = |factor: &f64| {
+                        factor.is_finite() && *factor >= 0.0 && (*factor > 1.0) == (worst == 9)
+                    };
+                    assert!(seen.iter().all(fits), "{canaries} and {baselines}: {seen:?}");
+                }
+            }
+        }
+    }
+
+    /// The mean of the factors over all ways to choose which of these instances are the canary.
+    fn mean_over_all_choices(bad: &[u64], canaries: u32) -> [f64; BETS] {
+        let (mut sum, mut choices) = ([0.0; BETS], 0.0);
+        for chosen in (0_u32..1 << bad.len()).filter(|chosen| chosen.count_ones() == canaries) {
+            let samples: Vec<Sample> = bad
+                .iter()
+                .enumerate()
+                .map(|(at, bad)| if chosen >> at & 1 == 1 { canary(*bad) } else { baseline(*bad) })
+                .collect();
+            choices += 1.0;
+            for (sum, factor) in sum.iter_mut().zip(easy().factors(&samples).unwrap()) {
+                *sum += factor;
+            }
+        }
+        sum.map(|sum| sum / choices)
+    }
+
+    proptest! {
+        /// What makes it valid: while the instances are exchangeable, no bet gains on average, ties or not.
+        #[test]
+        fn the_mean_of_each_bet_over_all_choices_of_the_canary_is_one(
+            bad in proptest::collection::vec(0_u64..6, 2..9), canaries in 1_u32..8,
+        ) {
+            prop_assume!((canaries as usize) < bad.len());
+            for mean in mean_over_all_choices(&bad, canaries) {
+                prop_assert!((mean - 1.0).abs() < 1e-9, "{mean}");
+            }
+        }
+
+        #[test]
+        fn the_order_of_the_samples_changes_nothing(
+            bad in proptest::collection::vec((0_u64..20, any::<bool>()), 2..60), turn in 0_usize..60,
+        ) {
+            let named = |(at, (bad, is_canary)): (usize, &(u64, bool))| {
+                let arm = if *is_canary { Arm::Canary } else { Arm::Baseline };
+                Sample { instance: format!("i{at}"), arm, good: 100 - bad, total: 100 }
+            };
+            let mut samples: Vec<Sample> = bad.iter().enumerate().map(named).collect();
+            let before = easy().factors(&samples);
+            samples.rotate_left(turn % bad.len());
+            prop_assert_eq!(&easy().factors(&samples), &before);
+            samples.reverse();
+            prop_assert_eq!(&easy().factors(&samples), &before);
+        }
+
+        /// Evidence that went through JSON text is the same to the last digit.
+        #[test]
+        fn replay_from_the_kept_state_is_one_run(
+            windows in proptest::collection::vec((0_u64..20, proptest::collection::vec(0_u64..20, 0..6)), 1..40),
+        ) {
+            let judge = RankTest { min_baselines: 2, bake: Duration::from_secs(20 * 60), ..RankTest::default() };
+            let (mut memory, mut text) = (Value::Null, "null".to_owned());
+            for (bad, others) in windows {
+                let samples: Vec<Sample> =
+                    std::iter::once(canary(bad)).chain(others.into_iter().map(baseline)).collect();
+                let (kept, said) = judge.judge(&memory, MINUTE, &samples).unwrap();
+                let read: Value = serde_json::from_str(&text).unwrap();
+                let (again, said_again) = judge.judge(&read, MINUTE, &samples).unwrap();
+                prop_assert_eq!((&kept, &said), (&again, &said_again));
+                text = again.to_string();
+                memory = kept;
+            }
+        }
+    }
+
+    fn say(judge: &RankTest, windows: &[Vec<Sample>]) -> Vec<String> {
+        let mut state = Value::Null;
+        let mut said = Vec::new();
+        for samples in windows {
+            let (kept, judgement) = judge.judge(&state, MINUTE, samples).unwrap();
+            state = kept;
+            said.push(judgement.to_string());
+        }
+        said
+    }
+
+    fn fleet(bad: u64) -> Vec<Sample> {
+        std::iter::once(canary(bad)).chain((0..19).map(|at| baseline(at % 5))).collect()
+    }
+
+    #[test]
+    fn a_canary_that_is_always_the_worst_fails_in_the_third_window_and_stays_failed() {
+        let mut windows = vec![fleet(9); 3];
+        windows.extend(vec![fleet(0); 100]);
+        let said = say(&RankTest::default(), &windows);
+        assert_eq!(said[..2], ["undecided", "undecided"]);
+        assert!(
+            said[2].starts_with("fail: after 3 windows the evidence that the canary is worse"),
+            "{}",
+            said[2]
+        );
+        assert!(said[3..].iter().all(|later| *later == said[2]));
+    }
+
+    #[test]
+    fn a_good_canary_passes_at_the_end_of_the_bake_time_and_stays_passed() {
+        let judge = RankTest { bake: Duration::from_secs(5 * 60), ..RankTest::default() };
+        let mut windows = vec![fleet(2); 5];
+        windows.insert(2, Vec::new());
+        windows.extend(vec![fleet(9); 10]);
+        let said = say(&judge, &windows);
+        assert_eq!(said[..5], ["undecided"; 5], "a window without data is no time watched");
+        assert!(said[5..].iter().all(|later| later == "pass"), "{said:?}");
+    }
+
+    #[test]
+    fn a_regression_after_60_good_windows_fails_within_six() {
+        let judge = RankTest { bake: Duration::from_secs(3600 * 24), ..RankTest::default() };
+        let windows: Vec<_> = [vec![fleet(0); 60], vec![fleet(9); 6]].concat();
+        let said = say(&judge, &windows);
+        assert!(said[59] == "undecided" && said[65].starts_with("fail"), "{said:?}");
+    }
+
+    #[test]
+    fn no_data_is_inconclusive_after_the_patience_and_never_a_pass() {
+        let judge =
+            RankTest { patience: Duration::from_secs(180), bake: Duration::ZERO, ..RankTest::default() };
+        let two = vec![canary(0), baseline(0), baseline(0)];
+        let said = say(&judge, &[Vec::new(), two.clone(), vec![canary(0)], fleet(0), Vec::new()]);
+        let why = "inconclusive: no window of the last 180000 ms counted, 0 did before; the last one had \
+                   1 canary and 0 baseline instances with 1 requests, and needed 1 and 3";
+        assert_eq!(said, ["undecided", "undecided", why, "undecided", "undecided"]);
+        assert!(!say(&judge, &vec![two; 100]).contains(&"pass".to_owned()));
+    }
+
+    #[test]
+    fn ten_thousand_windows_of_the_best_or_the_worst_leave_a_number() {
+        let judge = RankTest { alpha_ppm: 1, bake: Duration::MAX, ..RankTest::default() };
+        for bad in [0, 9] {
+            let mut state = Value::Null;
+            for _ in 0..10_000 {
+                state = judge.judge(&state, MINUTE, &fleet(bad)).unwrap().0;
+            }
+            let evidence = judge.evidence(&state).unwrap();
+            assert!(evidence.is_finite() && (evidence >= 1e6) == (bad == 9), "{evidence}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_not_its_own_is_refused() {
+        let judge = RankTest::default();
+        let (good, _) = judge.judge(&Value::Null, MINUTE, &fleet(1)).unwrap();
+        let mut strange = vec![serde_json::json!({"bad": 1}), serde_json::json!(7), serde_json::json!([])];
+        for (field, value) in [
+            ("wealth", serde_json::json!([1, 2, 3])),
+            ("wealth", serde_json::json!([u64::MAX, u64::MAX, 0, 0, 0])),
+            ("wealth", serde_json::json!([0.5, 0, 0, 0, 0])),
+            ("counted", serde_json::json!(-1)),
+            ("verdict", serde_json::json!("fail")),
+            ("verdict", serde_json::json!("perhaps")),
+        ] {
+            let mut state = good.clone();
+            state[field] = value;
+            strange.push(state);
+        }
+        for state in strange {
+            let error = judge.judge(&state, MINUTE, &fleet(1)).expect_err(&state.to_string());
+            let shown = (error.kind(), error.to_string());
+            assert_eq!(
+                shown,
+                (mcp_core::ErrorKind::Corrupt, "read the state of judge rank".to_owned()),
+                "{state}"
+            );
+        }
+    }
+}
