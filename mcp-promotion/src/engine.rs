@@ -7,6 +7,7 @@ mod drive;
 mod news;
 mod perform;
 mod queries;
+mod recall;
 mod run;
 mod stream;
 

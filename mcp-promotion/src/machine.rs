@@ -10,6 +10,8 @@
 mod apply;
 mod command;
 mod decide;
+mod follow;
+mod layers;
 mod next;
 mod observation;
 mod reach;

@@ -156,7 +156,10 @@ fn events_that_break_the_table_or_an_invariant_cannot_have_happened() {
     );
     let passed = Happened::Passed { promotion: 1, evidence: evidence(&[]) };
     assert_eq!(machine.impossible(passed), "gate scan did not pass");
-    assert_eq!(machine.impossible(changed(9, pending, deploying)), "there is no promotion 9");
+    assert_eq!(
+        machine.impossible(changed(9, pending, deploying)),
+        "there is no promotion 9, or it has ended"
+    );
     assert_eq!(
         machine.impossible(changed(1, pending, State::Succeeded)),
         "promotion 1 is pending, and cannot go from pending to succeeded"

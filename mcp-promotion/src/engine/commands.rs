@@ -47,7 +47,7 @@ impl Engine {
         let before = actor.request.as_ref().and_then(|id| state.request(id));
         let release = match (before, state.previous()) {
             // What it went back to the first time is not the previous release any more.
-            (Some((position, _)), _) => state.find(position)?.release.clone(),
+            (Some(position), _) => self.promotion(slot, &state, position).await?.release.clone(),
             (None, Some(previous)) => previous.release.clone(),
             (None, None) => {
                 let reason = "no release ran there before the present one".to_owned();
@@ -145,7 +145,7 @@ impl Engine {
     async fn vote(&self, id: &PromotionId, vote: Vote, actor: Actor) -> Result<(), PromotionError> {
         let slot = self.slot(&id.stage)?;
         let state = self.load(slot).await?;
-        let promotion = state.find(id.number)?;
+        let promotion = self.promotion(slot, &state, id.number).await?;
         let eligible = match (&self.inner.authorizer, vote) {
             (_, Vote::Revoke) => true,
             (None, _) => false,
@@ -310,7 +310,8 @@ impl Engine {
         let mut news = slot.news.subscribe();
         loop {
             news.mark_unchanged();
-            let state = self.load(slot).await?.find(id.number)?.state;
+            let known = self.load(slot).await?;
+            let state = self.promotion(slot, &known, id.number).await?.state;
             if state.is_terminal() || state.needs_a_person() {
                 return Ok(state);
             }

@@ -9,7 +9,7 @@ use super::{Driving, Engine};
 use crate::gate::{GateAnswer, GateRequest};
 use crate::journal::Append;
 use crate::judge::{Judge, Judgement};
-use crate::machine::{Command, Looking, consequence};
+use crate::machine::{Command, Looking, StageState, consequence};
 use crate::verification::{JudgeChoice, Verification};
 use crate::{
     Counts, Evidence, GateEvidence, Promotion, PromotionError, Sample, State, UpstreamEvidence, Window,
@@ -74,7 +74,9 @@ impl Engine {
         driving.paced.remove(&number);
         let recorded =
             self.record_about(turn, number, &Command::Pinned { fence: turn.fence, promotion: number }).await;
-        if recorded.is_err() && self.load(turn.slot).await?.find(number)?.pin_released {
+        // One that is left behind has no pin any more.
+        let released = |state: &StageState| state.promotion(number).is_none_or(|known| known.pin_released);
+        if recorded.is_err() && released(&*self.load(turn.slot).await?) {
             // Pins have no fences: while this driver slept, another one took over, and gave up the pin that this one has just made again.
             if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
                 let attempted = format!("release the pin of {}, which was given up before", promotion.id);

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_core::{Digest, InUse, Name, SeamError, Timestamp, Usage};
@@ -7,7 +8,7 @@ use super::stream::Loaded;
 use super::{Engine, Slot};
 use crate::history::{History, Moment};
 use crate::machine::{Deployed, StageState, Upstream, View, blockers};
-use crate::{Blocker, Fencing, Promotion, PromotionError, PromotionId, State};
+use crate::{Blocker, Entry, Fencing, Happened, Promotion, PromotionError, PromotionId, State};
 
 /// How many events are read at once.
 const PAGE: usize = 4096;
@@ -37,12 +38,14 @@ pub struct Audit {
 /// All fail with `Unavailable` when the journal does not answer, and with `Corrupt` or `Unsupported` when the stage's stream cannot be
 /// read.
 impl Engine {
-    /// A promotion as it stands.
+    /// A promotion as it stands. One that has ended and that nothing refers to any more is read from the journal, from its request to its end.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn status(&self, id: &PromotionId) -> Result<Promotion, PromotionError> {
-        Ok((**self.load(self.slot(&id.stage)?).await?.find(id.number)?).clone())
+        let slot = self.slot(&id.stage)?;
+        let state = self.load(slot).await?;
+        Ok(Arc::unwrap_or_clone(self.promotion(slot, &state, id.number).await?))
     }
 
     /// What keeps a promotion from going on, and who or what lifts each; nothing when it has ended or a driver is about to move it on.
@@ -52,8 +55,8 @@ impl Engine {
     pub async fn blockers(&self, id: &PromotionId) -> Result<Vec<Blocker>, PromotionError> {
         let slot = self.slot(&id.stage)?;
         let state = self.load(slot).await?;
-        let promotion = state.find(id.number)?;
-        let upstream = self.upstream(Some(promotion)).await?;
+        let promotion = self.promotion(slot, &state, id.number).await?;
+        let upstream = self.upstream(Some(&*promotion)).await?;
         let (paced, now) = (BTreeMap::new(), self.now());
         let view = View { state: &state, upstream: &upstream, paced: &paced, pins: false, now };
         let mut list = blockers(&view, id.number);
@@ -106,7 +109,7 @@ impl Engine {
         Ok(self.stage_state(stage).await?.current().cloned())
     }
 
-    /// Every promotion of `stage`, in the order of the requests.
+    /// Every promotion of `stage`, in the order of the requests; read from the journal, all of the stage's stream.
     ///
     /// # Errors
     /// `NotFound` for an unknown stage.
@@ -114,18 +117,34 @@ impl Engine {
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<Vec<Promotion>, PromotionError> {
-        Ok(self.stage_state(stage).await?.promotions().map(|promotion| (**promotion).clone()).collect())
+        let stage = stage.try_into().map_err(Into::into)?;
+        let slot = self.slot(&stage)?;
+        let mut promotions: BTreeMap<u64, Promotion> = BTreeMap::new();
+        self.replay(slot.name.clone(), slot.stream.clone(), |position, Entry { at, what, .. }| {
+            if let Happened::Requested(requested) = &what {
+                let id = PromotionId::new(slot.name.clone(), position);
+                promotions.insert(position, Promotion::requested(id, at, requested));
+            } else if let Some(number) = what.promotion(position)
+                && let Some(promotion) = promotions.get_mut(&number)
+            {
+                promotion.follow(position, at, &what);
+            }
+        })
+        .await?;
+        Ok(promotions.into_values().collect())
     }
 
-    /// What happened to a promotion, event by event.
+    /// What happened to a promotion, event by event; read from the journal, all of the stage's stream.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn history(&self, id: &PromotionId) -> Result<History, PromotionError> {
         let slot = self.slot(&id.stage)?;
-        self.load(slot).await?.find(id.number)?;
         let mut history = self.read_all(slot).await?;
         history.moments.retain(|moment| moment.entry.what.promotion(moment.position) == Some(id.number));
+        if history.moments.is_empty() {
+            return Err(PromotionError::UnknownPromotion { promotion: id.clone() });
+        }
         Ok(history)
     }
 
@@ -155,18 +174,11 @@ impl Engine {
         &self,
         stage: Name,
         stream: Name,
-        mut each: impl FnMut(u64, crate::Entry),
+        mut each: impl FnMut(u64, Entry),
     ) -> Result<Loaded, PromotionError> {
         let mut loaded = Loaded::nothing(stage, stream.clone());
         loop {
-            let after = loaded.chain().version();
-            let attempted = format!("read stream {stream} after event {after}");
-            let page = self
-                .inner
-                .journal
-                .read(&stream, after, PAGE)
-                .await
-                .map_err(PromotionError::seam(attempted))?;
+            let page = self.read_page(&stream, loaded.chain().version(), PAGE).await?;
             if page.is_empty() {
                 return Ok(loaded);
             }
@@ -219,14 +231,10 @@ impl Engine {
         streams.into_iter().map(stage).collect()
     }
 
-    async fn state_of(
-        &self,
-        stage: Name,
-        stream: Name,
-    ) -> Result<std::sync::Arc<StageState>, PromotionError> {
+    async fn state_of(&self, stage: Name, stream: Name) -> Result<Arc<StageState>, PromotionError> {
         match self.inner.slots.get(&stage) {
             Some(slot) => self.load(slot).await,
-            None => Ok(std::sync::Arc::clone(self.replay(stage, stream, |_, _| ()).await?.state())),
+            None => Ok(Arc::clone(self.replay(stage, stream, |_, _| ()).await?.state())),
         }
     }
 }

@@ -102,14 +102,7 @@ impl Engine {
     async fn refresh(&self, slot: &Slot, loaded: &mut Loaded) -> Result<bool, PromotionError> {
         let before = loaded.chain.version();
         loop {
-            let after = loaded.chain.version();
-            let attempted = || format!("read stream {} after event {after}", slot.stream);
-            let page = self
-                .inner
-                .journal
-                .read(&slot.stream, after, PAGE)
-                .await
-                .map_err(|source| PromotionError::Seam { attempted: attempted(), source })?;
+            let page = self.read_page(&slot.stream, loaded.chain.version(), PAGE).await?;
             for bytes in &page {
                 loaded.read(bytes)?;
             }
@@ -141,9 +134,10 @@ impl Engine {
         };
         for _ in 0..change.attempts.max(1) {
             if let Some(used) = &used
-                && let Some((position, command)) = loaded.state.request(&used.id)
+                && let Some(position) = loaded.state.request(&used.id)
             {
-                if command == used.command {
+                let entry = self.entry_at(&slot.stream, position).await?;
+                if entry.request.as_ref() == Some(used) {
                     return Ok(Committed::Before(position));
                 }
                 return Err(PromotionError::RequestIdReused {
@@ -158,7 +152,8 @@ impl Engine {
             }
             let now = self.now();
             let mut request = used.clone();
-            let entries: Vec<Entry> = decide(&loaded.state, change.command, now)?
+            let asked = self.asked(slot, &loaded.state, change.command).await?;
+            let entries: Vec<Entry> = decide(&asked, change.command, now)?
                 .into_iter()
                 .map(|what| Entry { at: now, request: request.take(), what })
                 .collect();
@@ -177,6 +172,22 @@ impl Engine {
             }
         }
         Err(PromotionError::Contended { stream: slot.stream.clone(), attempts: change.attempts })
+    }
+
+    /// The state, together with the promotion that the command is about, also when that has ended long ago.
+    async fn asked(
+        &self,
+        slot: &Slot,
+        state: &Arc<StageState>,
+        command: &Command,
+    ) -> Result<Arc<StageState>, PromotionError> {
+        if let Some(number) = command.promotion()
+            && state.promotion(number).is_none()
+            && let Some(ended) = self.recall(&slot.stream, state, number).await?
+        {
+            return Ok(Arc::new(state.with_ended(ended)));
+        }
+        Ok(Arc::clone(state))
     }
 
     /// Whether it was appended; `false` after a lost race.

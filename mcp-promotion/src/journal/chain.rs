@@ -31,6 +31,22 @@ impl Chain {
         Self { stream, version: 0, head }
     }
 
+    /// Of the stream behind its event `version`, which is taken for true.
+    ///
+    /// # Errors
+    /// `Corrupt` when `event` is shorter than any event.
+    pub(crate) fn behind(stream: Name, version: u64, event: &[u8]) -> Result<Self, PromotionError> {
+        match event.split_first_chunk::<HEAD>() {
+            Some((&[_, ref digest @ ..], _)) => {
+                Ok(Self { stream, version, head: Digest::from_bytes(*digest) })
+            }
+            None => {
+                let reason = format!("it has {} bytes, fewer than any event", event.len());
+                Err(PromotionError::Corrupt { stream, position: version, reason })
+            }
+        }
+    }
+
     /// Which stream.
     #[must_use]
     pub const fn stream(&self) -> &Name {

@@ -46,7 +46,8 @@ impl Journal for MemoryJournal {
     async fn read(&self, stream: &Name, after: u64, max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let streams = self.lock();
-        Ok(streams.get(stream).into_iter().flatten().skip(after).take(max).cloned().collect())
+        let events = streams.get(stream).and_then(|events| events.get(after..)).unwrap_or_default();
+        Ok(events.iter().take(max).cloned().collect())
     }
 
     async fn streams(&self, prefix: &str) -> Result<Vec<Name>, JournalError> {

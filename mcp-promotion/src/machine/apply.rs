@@ -4,10 +4,10 @@ use std::sync::Arc;
 use mcp_core::Timestamp;
 
 use super::stage_state::{Deployed, StageState, Verified};
-use crate::approval::{Ballot, binding, tally};
+use crate::approval::{binding, tally};
 use crate::judge::Judgement;
 use crate::promotion::Progress;
-use crate::{Entry, Evidence, Fence, Happened, Kind, Lease, Promotion, Release, Requested, Sampled, State};
+use crate::{Entry, Evidence, Fence, Happened, Kind, Lease, Promotion, Release, Requested, State};
 
 /// Why an event cannot have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ impl StageState {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Impossible> {
         let position = self.version.saturating_add(1);
         if let Some(request) = &entry.request
-            && self.requests.contains_key(&request.id)
+            && self.request(&request.id).is_some()
         {
             return impossible(format!("request id {} was used before", request.id));
         }
         match &entry.what {
             Happened::Requested(requested) => self.request_made(position, entry.at, requested)?,
-            Happened::Changed { promotion, from, to, reason, .. } => {
-                self.change(position, entry.at, *promotion, (*from, *to), reason)?;
+            Happened::Changed { promotion, from, to, .. } => {
+                self.change(position, entry, *promotion, (*from, *to))?;
             }
             Happened::LeaseTaken { owner, until } => {
                 let fence = Fence(position);
@@ -54,11 +54,11 @@ impl StageState {
                 Some(lease) if lease.fence == *fence => self.lease = None,
                 _ => return impossible(format!("lease {fence} is not the newest one")),
             },
-            other => self.detail(entry.at, other, position)?,
+            _ => self.detail(position, entry)?,
         }
         self.version = position;
         if let Some(request) = &entry.request {
-            self.requests.insert(request.id.clone(), (position, request.command));
+            self.use_request(&request.id, position);
         }
         Ok(())
     }
@@ -73,33 +73,7 @@ impl StageState {
         if !expected.is_ok_and(|expected| expected == requested.binding) {
             return impossible("its binding is not that of its stage, release and policy");
         }
-        let promotion = Promotion {
-            id: self.id(position),
-            kind: requested.kind,
-            release: requested.release.clone(),
-            requester: requested.requester.clone(),
-            requested_at: at,
-            policy: Arc::clone(&requested.policy),
-            binding: requested.binding,
-            state: State::Pending,
-            reason: String::new(),
-            since: at,
-            entered: position,
-            votes: Vec::new(),
-            evidence: None,
-            failures: 0,
-            last_failure: None,
-            delay: None,
-            reach: None,
-            verification: None,
-            overridden: None,
-            paused_from: None,
-            accepts_drift: false,
-            unique: requested.unique,
-            holder: requested.holder.clone(),
-            pin_lasts: false,
-            pin_released: false,
-        };
+        let promotion = Promotion::requested(self.id(position), at, requested);
         self.feed.get_or_insert(requested.unique);
         self.promotions.insert(position, Arc::new(promotion));
         self.open.insert(position);
@@ -110,18 +84,19 @@ impl StageState {
     }
 
     fn known(&self, number: u64) -> Result<&Arc<Promotion>, Impossible> {
-        self.promotion(number).ok_or_else(|| Impossible(format!("there is no promotion {number}")))
+        let unknown = || Impossible(format!("there is no promotion {number}, or it has ended"));
+        self.promotion(number).ok_or_else(unknown)
     }
 
-    fn edit(&mut self, number: u64, edit: impl FnOnce(&mut Promotion)) {
+    fn follow(&mut self, number: u64, position: u64, entry: &Entry) {
         if let Some(promotion) = self.promotions.get_mut(&number) {
-            edit(Arc::make_mut(promotion));
+            Arc::make_mut(promotion).follow(position, entry.at, &entry.what);
         }
     }
 
     /// The events that leave a promotion in its state.
-    fn detail(&mut self, at: Timestamp, what: &Happened, position: u64) -> Result<(), Impossible> {
-        let Some(number) = what.promotion(position) else {
+    fn detail(&mut self, position: u64, entry: &Entry) -> Result<(), Impossible> {
+        let Some(number) = entry.what.promotion(position) else {
             return impossible("an event of no promotion");
         };
         let promotion = self.known(number)?;
@@ -133,49 +108,26 @@ impl StageState {
                 impossible(format!("promotion {number} is {state}"))
             }
         };
-        match what {
+        match &entry.what {
             Happened::Pinned { .. } => {
                 if promotion.holder.is_none() || promotion.pin_lasts || promotion.pin_released {
                     return impossible(format!("promotion {number} has no pin that could be made lasting"));
                 }
-                self.edit(number, |promotion| {
-                    (promotion.pin_lasts, promotion.delay) = (true, None);
-                });
             }
             Happened::Unpinned { .. } => {
                 if self.is_needed(number) || !self.pinned.contains(&number) {
                     return impossible(format!("promotion {number} has no pin that could be given up"));
                 }
-                self.pinned.remove(&number);
-                self.edit(number, |promotion| promotion.pin_released = true);
             }
-            Happened::Voted { voter, vote, binding, .. } => {
-                expect(&[State::Pending])?;
-                let ballot = Ballot { voter: voter.clone(), vote: *vote, at, binding: *binding };
-                self.edit(number, |promotion| {
-                    promotion.votes.retain(|earlier| earlier.voter != ballot.voter);
-                    promotion.votes.push(ballot);
-                });
-            }
-            Happened::Delayed { by, why, .. } => {
-                expect(&[State::Pending])?;
-                self.edit(number, |promotion| promotion.delay = Some((by.clone(), why.clone())));
-            }
+            Happened::Voted { .. } | Happened::Delayed { .. } => expect(&[State::Pending])?,
             Happened::Passed { evidence, .. } => {
                 expect(&[State::Pending])?;
-                check_evidence(promotion, evidence, at)?;
-                let kept = evidence.clone();
-                self.edit(number, |promotion| promotion.evidence = Some(kept));
+                check_evidence(promotion, evidence, entry.at)?;
             }
-            Happened::CallFailed { call, why, .. } => {
+            Happened::CallFailed { .. } => {
                 if !promotion.is_widening() {
                     expect(&[State::Deploying, State::RollingBack])?;
                 }
-                let last = Some((at, format!("{call}: {why}")));
-                self.edit(number, |promotion| {
-                    promotion.failures = promotion.failures.saturating_add(1);
-                    promotion.last_failure = last;
-                });
             }
             Happened::Applied { release, reach, .. } => {
                 let Some(goal) = self.goal(promotion) else {
@@ -188,23 +140,14 @@ impl StageState {
                 if *reach != goal.reach && !(tolerated && reach.is_all()) {
                     return impossible(format!("promotion {number} did not want {release} {reach}"));
                 }
-                let forward = state != State::RollingBack;
-                let (windows, judge, judgement) = (0, serde_json::Value::Null, Judgement::Undecided);
-                let begun =
-                    (state == State::Deploying).then_some(Progress { until: at, windows, judge, judgement });
-                self.edit(number, |promotion| {
-                    promotion.reach = if forward { Some(*reach) } else { promotion.reach };
-                    promotion.verification = begun.or(promotion.verification.take());
-                });
             }
-            Happened::Overridden { reason, .. } => {
+            Happened::Overridden { .. } => {
                 expect(&[State::Paused])?;
                 if !self.needs_widening(promotion) {
                     return impossible(format!("promotion {number} has no canary that could be overridden"));
                 }
-                self.edit(number, |promotion| promotion.overridden = Some(reason.clone()));
             }
-            Happened::Sampled(sampled) => {
+            Happened::Sampled(_) => {
                 expect(&[State::Verifying])?;
                 let terminal = |progress: &Progress| {
                     matches!(progress.judgement, Judgement::Pass | Judgement::Fail { .. })
@@ -212,16 +155,13 @@ impl StageState {
                 if promotion.overridden.is_some() || promotion.verification.as_ref().is_none_or(terminal) {
                     return impossible(format!("promotion {number} is not being judged"));
                 }
-                let Sampled { window, judge, judgement, .. } = &**sampled;
-                self.edit(number, |promotion| {
-                    if let Some(progress) = &mut promotion.verification {
-                        progress.until = window.to;
-                        progress.windows = progress.windows.saturating_add(1);
-                        (progress.judge, progress.judgement) = (judge.clone(), judgement.clone());
-                    }
-                });
             }
             _ => return impossible("it belongs to no promotion"),
+        }
+        self.follow(number, position, entry);
+        if let Happened::Unpinned { .. } = &entry.what {
+            self.pinned.remove(&number);
+            self.forget(number);
         }
         Ok(())
     }
@@ -235,10 +175,9 @@ impl StageState {
     fn change(
         &mut self,
         position: u64,
-        at: Timestamp,
+        entry: &Entry,
         number: u64,
         (from, to): (State, State),
-        reason: &str,
     ) -> Result<(), Impossible> {
         let promotion = Arc::clone(self.known(number)?);
         if promotion.state != from || !from.may_become(to) {
@@ -263,24 +202,13 @@ impl StageState {
                 "promotion {number} succeeds although at most its canary was reached"
             ));
         }
-        // What was accepted of everything else is still there after the canary was reached.
-        let accepted = promotion.accepts_drift && self.needs_widening(&promotion);
-        let resumed = matches!(from, State::Paused | State::Stuck);
-        self.edit(number, |promotion| {
-            (promotion.state, promotion.since, promotion.entered) = (to, at, position);
-            promotion.reason = reason.to_owned();
-            (promotion.failures, promotion.last_failure, promotion.delay) = (0, None, None);
-            promotion.paused_from = (to == State::Paused).then_some(from);
-            promotion.accepts_drift =
-                resumed || (accepted && matches!(to, State::Verifying | State::RollingBack));
-            if resumed && let Some(progress) = &mut promotion.verification {
-                // The same evidence goes on, but the time in between was not watched.
-                progress.until = at;
-            }
-        });
+        self.follow(number, position, entry);
         if to.is_terminal() {
             self.open.remove(&number);
-            self.ended(at, &promotion, to);
+            let brought = |deployed: &Option<Deployed>| deployed.as_ref().map(|deployed| deployed.promotion);
+            let before = [Some(number), brought(&self.current), brought(&self.previous), self.unsettled];
+            self.ended(entry.at, &promotion, to);
+            before.into_iter().flatten().for_each(|number| self.forget(number));
         }
         Ok(())
     }
@@ -295,12 +223,13 @@ impl StageState {
                 if let Some(replaced) = replaced.filter(|replaced| *replaced != digest) {
                     if promotion.kind == Kind::Rollback {
                         // It was judged bad: it has to succeed here again before it goes further.
-                        self.verified.remove(&replaced);
-                    } else if let Some(verified) = self.verified.get_mut(&replaced) {
-                        verified.until.get_or_insert(at);
+                        self.verified.insert(replaced, None);
+                    } else if let Some(verified) = self.verified(replaced).copied() {
+                        let until = verified.until.or(Some(at));
+                        self.verified.insert(replaced, Some(Verified { until, ..verified }));
                     }
                 }
-                self.verified.insert(digest, Verified { promotion: number, at, until: None });
+                self.verified.insert(digest, Some(Verified { promotion: number, at, until: None }));
                 match promotion.kind {
                     Kind::Rollback => self.previous = None,
                     Kind::Deploy if replaced == Some(digest) => {}
@@ -311,12 +240,12 @@ impl StageState {
             }
             State::RolledBack => {
                 if self.current.as_ref().is_none_or(|current| current.release.digest() != digest) {
-                    self.verified.remove(&digest);
+                    self.verified.insert(digest, None);
                 }
                 self.unsettled = None;
             }
             State::Failed if promotion.state == State::Stuck => {
-                self.verified.remove(&digest);
+                self.verified.insert(digest, None);
                 self.unsettled = Some(number);
             }
             _ => {}

@@ -252,6 +252,34 @@ impl Command {
         }
     }
 
+    /// Which promotion it is about, where it is about one that exists.
+    #[must_use]
+    pub const fn promotion(&self) -> Option<u64> {
+        match self {
+            Self::Vote { promotion, .. }
+            | Self::Cancel { promotion, .. }
+            | Self::Pause { promotion, .. }
+            | Self::Resume { promotion, .. }
+            | Self::Override { promotion, .. }
+            | Self::Abort { promotion, .. }
+            | Self::Acknowledge { promotion, .. }
+            | Self::Retry { promotion, .. }
+            | Self::Pinned { promotion, .. }
+            | Self::Unpinned { promotion, .. }
+            | Self::Delay { promotion, .. }
+            | Self::Start { promotion, .. }
+            | Self::Move { promotion, .. }
+            | Self::CallFailed { promotion, .. }
+            | Self::Applied { promotion, .. }
+            | Self::Sampled { promotion, .. } => Some(*promotion),
+            Self::Request { .. }
+            | Self::ReleaseLease { .. }
+            | Self::TakeLease { .. }
+            | Self::RenewLease { .. }
+            | Self::DropLease { .. } => None,
+        }
+    }
+
     /// Under which lease it acts, where it acts under one.
     #[must_use]
     pub const fn fence(&self) -> Option<Fence> {

@@ -16,7 +16,7 @@ type Decision = Result<Vec<Happened>, PromotionError>;
 /// What happens when `command` is obeyed at `now`; nothing, when it has happened already.
 ///
 /// # Errors
-/// By kind: `NotFound` for an unknown promotion; `Denied` for a vote that is not the voter's to cast; `Conflict` when the state of the
+/// By kind: `NotFound` for a promotion that `state` does not remember; `Denied` for a vote that is not the voter's to cast; `Conflict` when the state of the
 /// promotion does not allow it, or when the command acts under a lease that is not the newest.
 pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision {
     if let Some(fence) = command.fence()

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use mcp_core::{Digest, Id, Name, RequestId, Timestamp, Usage, UsageReason};
 
+use super::layers::Layers;
 use crate::{Kind, Lease, Promotion, PromotionError, PromotionId, Release, State};
 
 /// What a stage is believed to run, and which promotion brought it there.
@@ -15,7 +16,7 @@ pub struct Deployed {
 }
 
 /// That a release succeeded in a stage, and nothing later says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The number of the promotion.
     pub promotion: u64,
@@ -25,12 +26,17 @@ pub struct Verified {
     pub until: Option<Timestamp>,
 }
 
-/// Everything that the stream of one stage says.
+/// What the rules need of everything that the stream of one stage says.
+///
+/// Of a promotion that has ended, it is what others may still ask about: whole while the stage runs or would go back to what it brought, or
+/// while its artifacts are pinned, and after that only that its release has succeeded (64 bytes for each release) and which request ids
+/// were used (24 bytes for each). What was left behind stands in the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageState {
     pub(super) stage: Name,
     pub(super) version: u64,
     pub(super) feed: Option<Id>,
+    /// Those that have not ended, and those of which something is left to do or to keep.
     pub(super) promotions: BTreeMap<u64, Arc<Promotion>>,
     /// Those that have not ended, so that the others need not be looked through.
     pub(super) open: BTreeSet<u64>,
@@ -40,9 +46,20 @@ pub struct StageState {
     pub(super) previous: Option<Deployed>,
     /// A stuck promotion that was acknowledged: until the next one ends, nobody knows what runs.
     pub(super) unsettled: Option<u64>,
-    pub(super) verified: BTreeMap<Digest, Verified>,
+    /// `None` where something later says otherwise.
+    pub(super) verified: Layers<Digest, Option<Verified>>,
     pub(super) lease: Option<Lease>,
-    pub(super) requests: BTreeMap<RequestId, (u64, Digest)>,
+    /// Where each request id was used.
+    requests: Layers<RequestKey, u64>,
+}
+
+/// The first half of the BLAKE3 digest of a request id. Of two ids that share it, only the first one can be used: the other is refused as
+/// one that was used before, which it takes 2^64 trials to bring about.
+type RequestKey = [u8; 16];
+
+fn request_key(id: &RequestId) -> RequestKey {
+    let digest = Digest::of(id.as_str().as_bytes());
+    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 impl StageState {
@@ -59,9 +76,9 @@ impl StageState {
             current: None,
             previous: None,
             unsettled: None,
-            verified: BTreeMap::new(),
+            verified: Layers::new(),
             lease: None,
-            requests: BTreeMap::new(),
+            requests: Layers::new(),
         }
     }
 
@@ -107,18 +124,18 @@ impl StageState {
         self.unsettled.is_some()
     }
 
-    /// Every promotion ever requested, by number.
+    /// The promotions that are remembered, by number: those that have not ended, and those that something still refers to.
     pub fn promotions(&self) -> impl Iterator<Item = &Arc<Promotion>> {
         self.promotions.values()
     }
 
-    /// The promotion with this number.
+    /// The promotion with this number; `None` when it was never requested, or has ended and nothing refers to it any more.
     #[must_use]
     pub fn promotion(&self, number: u64) -> Option<&Arc<Promotion>> {
         self.promotions.get(&number)
     }
 
-    /// The promotion with this number, or the error that says that there is none.
+    /// The promotion with this number, or the error that says that there is none that is remembered.
     pub(crate) fn find(&self, number: u64) -> Result<&Arc<Promotion>, PromotionError> {
         self.promotion(number).ok_or_else(|| PromotionError::UnknownPromotion { promotion: self.id(number) })
     }
@@ -150,13 +167,32 @@ impl StageState {
     /// That `release` succeeded here, and nothing later says otherwise.
     #[must_use]
     pub fn verified(&self, release: Digest) -> Option<&Verified> {
-        self.verified.get(&release)
+        self.verified.get(&release).and_then(Option::as_ref)
     }
 
-    /// The position of the event at which a request id was used, and the digest of the command.
+    /// The position of the event at which a request id was used; the event says for what.
     #[must_use]
-    pub fn request(&self, id: &RequestId) -> Option<(u64, Digest)> {
-        self.requests.get(id).copied()
+    pub fn request(&self, id: &RequestId) -> Option<u64> {
+        self.requests.get(&request_key(id)).copied()
+    }
+
+    pub(super) fn use_request(&mut self, id: &RequestId, position: u64) {
+        self.requests.insert(request_key(id), position);
+    }
+
+    /// Leaves a promotion behind, when it has ended and nothing refers to it any more.
+    pub(super) fn forget(&mut self, number: u64) {
+        if !self.is_needed(number) && !self.pinned.contains(&number) {
+            self.promotions.remove(&number);
+        }
+    }
+
+    /// The same with a promotion that was left behind, for [`decide`](super::decide) to say why nothing can be done about it any more.
+    #[must_use]
+    pub(crate) fn with_ended(&self, promotion: Promotion) -> Self {
+        let mut state = self.clone();
+        state.promotions.insert(promotion.id.number, Arc::new(promotion));
+        state
     }
 
     /// Whether the artifacts of this promotion must stay: it has not ended, or the stage runs or would go back to what it brought.
@@ -201,5 +237,16 @@ impl StageState {
         usage.sort();
         usage.dedup();
         usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_ever_is_as_small_as_its_docs_say() {
+        let sizes = [size_of::<(Digest, Option<Verified>)>(), size_of::<(RequestKey, u64)>()];
+        assert_eq!(sizes, [64, 24]);
     }
 }

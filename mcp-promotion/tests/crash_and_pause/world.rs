@@ -61,6 +61,14 @@ pub(crate) struct World {
     target: Arc<Mutex<Target>>,
     /// What was folded of the stream so far; `Err` once it does not fold.
     fold: Arc<Mutex<(Chain, Result<StageState, String>)>>,
+    /// What the events say of each promotion, also of those that the state has left behind.
+    promotions: Arc<Mutex<BTreeMap<u64, Told>>>,
+}
+
+#[derive(Clone)]
+struct Told {
+    state: State,
+    holder: Option<Holder>,
 }
 
 #[derive(Clone, Default)]
@@ -108,6 +116,7 @@ impl World {
                 Chain::start(Self::stream()),
                 Ok(StageState::new("prod".parse().unwrap())),
             ))),
+            promotions: Arc::default(),
         };
         let setup = engine(&world, "setup", &Arc::new(Probe::default()));
         now(promote(setup, Arc::clone(&world.clock), world.first.clone(), "first")).unwrap();
@@ -129,6 +138,7 @@ impl World {
             ids: Arc::new(SequentialIds::starting_at(100)),
             target: Arc::new(Mutex::new(self.target.lock().unwrap().clone())),
             fold: Arc::new(Mutex::new(self.fold.lock().unwrap().clone())),
+            promotions: Arc::new(Mutex::new(self.promotions.lock().unwrap().clone())),
             ..self.clone()
         }
     }
@@ -167,11 +177,32 @@ impl World {
                 Ok(entry)
             });
             match applied {
-                Ok(entry) => news.push((chain.version(), entry.what)),
+                Ok(entry) => {
+                    self.follow(chain.version(), &entry.what);
+                    news.push((chain.version(), entry.what));
+                }
                 Err(why) => *state = Err(why),
             }
         }
         (state.clone(), news)
+    }
+
+    fn follow(&self, position: u64, what: &Happened) {
+        let mut promotions = self.promotions.lock().unwrap();
+        match what {
+            Happened::Requested(requested) => {
+                let holder = requested.holder.clone();
+                promotions.insert(position, Told { state: State::Pending, holder });
+            }
+            Happened::Changed { promotion, to, .. } => {
+                let told = promotions.get_mut(promotion).unwrap();
+                let before = std::mem::replace(&mut told.state, *to);
+                if before.is_terminal() {
+                    self.violate(format!("invariant 7: prod/{promotion} was {before} and is {to}"));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Appends for the process `owner`; invariant 6 for the journal.
@@ -184,7 +215,7 @@ impl World {
             }
         }
         now(self.journal.append(&batch))?;
-        let (Ok(before), (Ok(after), news)) = (before, self.folded()) else {
+        let (Ok(before), (Ok(_), news)) = (before, self.folded()) else {
             self.violate("invariant 4: the stream does not fold any more".to_owned());
             return Ok(());
         };
@@ -201,15 +232,6 @@ impl World {
             if by_driver && lease.as_ref() != Some(owner) {
                 self.violate(format!(
                     "invariant 6: {owner} wrote event {position} under a lease of {lease:?}"
-                ));
-            }
-        }
-        for promotion in before.promotions().filter(|promotion| promotion.state.is_terminal()) {
-            let state = after.promotion(promotion.id.number).map(|promotion| promotion.state);
-            if state != Some(promotion.state) {
-                self.violate(format!(
-                    "invariant 7: {} was {} and is {state:?}",
-                    promotion.id, promotion.state
                 ));
             }
         }
@@ -332,7 +354,8 @@ impl World {
             (Outcome::RollsBack, false) => vec![(second, Reach::All), (first, Reach::All)],
             (Outcome::RollsBack, true) => vec![(second, Reach::Canary), (first, Reach::All)],
         };
-        let ended: Vec<State> = state.promotions().skip(1).map(|promotion| promotion.state).collect();
+        let promotions = self.promotions.lock().unwrap().clone();
+        let ended: Vec<State> = promotions.values().skip(1).map(|told| told.state).collect();
         if ended != [expected] {
             target.violations.push(format!("invariant 7: the promotions ended as {ended:?}"));
         }
@@ -355,10 +378,10 @@ impl World {
                 format!("invariant 11: the stage was changed {} times: {:?}", happened.len(), target.changes);
             target.violations.push(what);
         }
-        let needed: Vec<&Holder> = state
-            .promotions()
-            .filter(|promotion| state.is_needed(promotion.id.number))
-            .filter_map(|promotion| promotion.holder.as_ref())
+        let needed: Vec<&Holder> = promotions
+            .iter()
+            .filter(|(number, _)| state.is_needed(**number))
+            .filter_map(|(_, told)| told.holder.as_ref())
             .collect();
         let lasting: Vec<&Holder> = target
             .pins

@@ -13,6 +13,7 @@ mod gates;
 mod hostile;
 #[cfg(feature = "sqlite")]
 mod journals;
+mod left_behind;
 mod races;
 mod random;
 mod scene;

@@ -124,6 +124,10 @@ proptest! {
                     prop_assert!(before.is_none_or(|before| before == state), "{id} was {before:?}, is {state}");
                 }
             }
+            for promotion in scene.engine.promotions("prod").await.unwrap() {
+                let told = scene.engine.status(&promotion.id).await.unwrap();
+                prop_assert_eq!(told, promotion, "what was left behind reads as it was");
+            }
             scene.engine.verify().await.map_err(|error| TestCaseError::fail(error.to_string()))?;
             Ok(())
         })?;
