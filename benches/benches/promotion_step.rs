@@ -74,9 +74,14 @@ fn step(criterion: &mut Criterion) {
     let durable = engine(SqliteJournal::open(folder.path().join("journal.db")).unwrap());
     let steps = runtime.block_on(promote(&durable, 0));
     println!("one promotion takes a request and {steps} steps of its driver");
+    let old = engine(MemoryJournal::new());
+    for number in 0..10_000 {
+        runtime.block_on(promote(&old, 1_000_000 + number));
+    }
     for (label, engine) in [
         ("one whole promotion, SQLite journal, FULL", durable),
         ("one whole promotion, memory journal", engine(MemoryJournal::new())),
+        ("one whole promotion, memory journal, after 10,000 ended ones", old),
     ] {
         group.throughput(Throughput::Elements(steps + 1));
         group.bench_function(label, |bencher| {
@@ -90,6 +95,16 @@ fn step(criterion: &mut Criterion) {
             );
         });
     }
+    group.bench_function("one whole promotion, memory journal, the first one of its stage", |bencher| {
+        bencher.iter_batched(
+            || engine(MemoryJournal::new()),
+            |engine| {
+                runtime.block_on(promote(&engine, 1));
+                engine
+            },
+            BatchSize::SmallInput,
+        );
+    });
     group.finish();
 }
 
