@@ -176,6 +176,11 @@ impl PromotionError {
         }
     }
 
+    /// `id` was used for another command of `stage`.
+    pub(crate) fn reused(stage: &Name, id: &RequestId) -> Self {
+        Self::RequestIdReused { request_id: id.clone(), stage: stage.clone() }
+    }
+
     pub(crate) fn seam(attempted: impl Into<String>) -> impl FnOnce(SeamError) -> Self {
         let attempted = attempted.into();
         move |source| Self::Seam { attempted, source }

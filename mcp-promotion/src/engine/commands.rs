@@ -6,7 +6,7 @@ use super::stream::{Change, Committed};
 use super::{Engine, Slot};
 use crate::authorizer::VoteRequest;
 use crate::machine::Command;
-use crate::{Actor, Kind, Policy, PromotionError, PromotionId, Release, State, Vote};
+use crate::{Actor, Happened, Kind, Policy, PromotionError, PromotionId, Release, State, Vote};
 
 /// What people want. Each is idempotent by the request id of its [`Actor`].
 ///
@@ -44,10 +44,13 @@ impl Engine {
         let (stage, actor) = (stage.try_into().map_err(Into::into)?, actor.try_into().map_err(Into::into)?);
         let slot = self.slot(&stage)?;
         let state = self.load(slot).await?;
-        let before = actor.request.as_ref().and_then(|id| state.request(id));
+        let before = actor.request.as_ref().and_then(|id| Some((id, state.request(id)?)));
         let release = match (before, state.previous()) {
             // What it went back to the first time is not the previous release any more.
-            (Some(position), _) => self.promotion(slot, &state, position).await?.release.clone(),
+            (Some((id, position)), _) => match self.entry_at(&slot.stream, position).await?.what {
+                Happened::Requested(requested) => requested.release,
+                _ => return Err(PromotionError::reused(&stage, id)),
+            },
             (None, Some(previous)) => previous.release.clone(),
             (None, None) => {
                 let reason = "no release ran there before the present one".to_owned();
@@ -271,7 +274,7 @@ impl Engine {
     /// Only needed where the stage cannot refuse a driver that was replaced; if that driver lives, it may still change the stage.
     ///
     /// # Errors
-    /// `NotFound` for an unknown stage; `Conflict` when nobody holds a lease.
+    /// `NotFound` for an unknown stage; `Conflict` when nobody holds a lease, or when the request id was used for another command.
     pub async fn release_lease(
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
@@ -280,8 +283,14 @@ impl Engine {
         let (stage, actor) = (stage.try_into().map_err(Into::into)?, actor.try_into().map_err(Into::into)?);
         let slot = self.slot(&stage)?;
         let state = self.load(slot).await?;
-        if actor.request.as_ref().is_some_and(|id| state.request(id).is_some()) {
-            return Ok(());
+        if let Some(id) = &actor.request
+            && let Some(position) = state.request(id)
+        {
+            // The lease that it gave up is not the newest one any more, so that its fingerprint cannot be computed again.
+            return match self.entry_at(&slot.stream, position).await?.what {
+                Happened::LeaseReleased { by: Some(by), .. } if by == actor.who => Ok(()),
+                _ => Err(PromotionError::reused(&stage, id)),
+            };
         }
         let Some(lease) = state.lease() else {
             return Err(PromotionError::Lease { stage, reason: "nobody holds it".to_owned() });

@@ -140,10 +140,7 @@ impl Engine {
                 if entry.request.as_ref() == Some(used) {
                     return Ok(Committed::Before(position));
                 }
-                return Err(PromotionError::RequestIdReused {
-                    request_id: used.id.clone(),
-                    stage: slot.name.clone(),
-                });
+                return Err(PromotionError::reused(&slot.name, &used.id));
             }
             if let Some((number, entered)) = change.phase
                 && loaded.state.promotion(number).is_none_or(|promotion| promotion.entered != entered)

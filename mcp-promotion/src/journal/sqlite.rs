@@ -95,10 +95,15 @@ impl Journal for SqliteJournal {
 fn failed(what: impl Into<String>) -> impl FnOnce(rusqlite::Error) -> SeamError {
     let what = what.into();
     move |error| {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase};
-        let kind = match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => ErrorKind::Corrupt,
-            Some(ConstraintViolation) => ErrorKind::Conflict,
+        let kind = match (error.sqlite_error_code(), &error) {
+            (Some(DatabaseCorrupt | NotADatabase), _) => ErrorKind::Corrupt,
+            (Some(ConstraintViolation), _) => ErrorKind::Conflict,
+            // The row is there, and is not what was written: no later attempt finds anything else.
+            (None, FromSqlConversionFailure(..) | InvalidColumnType(..) | IntegralValueOutOfRange(..)) => {
+                ErrorKind::Corrupt
+            }
             _ => ErrorKind::Unavailable,
         };
         SeamError::new(kind, what).with_source(error)
@@ -338,5 +343,17 @@ mod tests {
         drop(SqliteJournal::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
         assert_eq!(SqliteJournal::open(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    /// An edit by hand may make a text of the bytes; waiting for it to become readable again would be in vain.
+    #[tokio::test]
+    async fn an_event_that_is_no_bytes_any_more_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let (journal, stream) = (SqliteJournal::open(&path).unwrap(), "stage/prod".parse::<Name>().unwrap());
+        journal.append(&[Append::new(stream.clone(), 0, vec![b"one".to_vec()])]).await.unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE event SET bytes = 'two'", []).unwrap();
+        let error = journal.read(&stream, 0, 10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     }
 }

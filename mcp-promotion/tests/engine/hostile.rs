@@ -235,3 +235,34 @@ async fn in_use_tells_what_runs_what_comes_back_and_what_is_under_way() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_request_id_of_another_command_gives_up_no_lease_and_rolls_nothing_back() {
+    let scene = Scene::new(Policy::unverified("test").approvals(1));
+    let engine = &scene.engine;
+    let actor = |who: &str, id: &str| Actor::new(who).unwrap().request_id(id).unwrap();
+    for version in ["1.0.0", "2.0.0"] {
+        let id = engine.request("prod", &release(version), "alice").await.unwrap();
+        engine.approve(&id, actor("bob", version)).await.unwrap();
+        scene.settle().await;
+    }
+    let errors = [
+        engine.release_lease("prod", actor("bob", "2.0.0")).await.unwrap_err(),
+        engine.rollback("prod", actor("bob", "2.0.0")).await.unwrap_err(),
+    ];
+    let expected = "use request id 2.0.0: another command of stage prod has used it; choose a new one";
+    assert_eq!(errors.map(|error| error.to_string()), [expected, expected]);
+
+    let asked = engine.rollback("prod", actor("alice", "back")).await.unwrap();
+    let step = engine.step().await.unwrap();
+    assert!(matches!(step, mcp_promotion::Step::Advanced(_)), "{step:?}");
+    engine.release_lease("prod", actor("bob", "free")).await.unwrap();
+    engine.release_lease("prod", actor("bob", "free")).await.unwrap();
+    let other = engine.release_lease("prod", actor("carol", "free")).await.unwrap_err();
+    assert_eq!(
+        other.to_string(),
+        "use request id free: another command of stage prod has used it; choose a new one"
+    );
+    scene.settle().await;
+    assert_eq!(engine.rollback("prod", actor("alice", "back")).await.unwrap(), asked);
+}
