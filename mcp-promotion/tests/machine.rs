@@ -270,6 +270,34 @@ fn a_canary_does_not_succeed_before_its_release_was_applied_everywhere() {
     assert_eq!(machine.0.promotion(second).unwrap().state, State::Succeeded);
 }
 
+/// Invariant 7: what a person has decided in place of the judge, no later sample decides again.
+#[test]
+fn a_canary_that_was_overridden_is_not_judged_any_more() {
+    let judged = || Policy::healthy_for(Duration::from_secs(60)).canary();
+    let mut machine = Machine::new(judged());
+    machine.deploy(1, "1.0.0", Reach::All);
+    let (to, reason) = (State::Succeeded, String::new());
+    machine.obey(&Command::Move { fence: Fence(2), promotion: 1, to, reason }).unwrap();
+    let second = machine.request_version("2.0.0", judged());
+    machine.deploy(second, "2.0.0", Reach::Canary);
+    let by = || "bob".parse().unwrap();
+    machine.obey(&Command::Pause { promotion: second, by: by(), reason: "wait".to_owned() }).unwrap();
+    let (promotion, reason) = (second, "known".to_owned());
+    machine.obey(&Command::Override { promotion, by: by(), reason }).unwrap();
+    let found = machine.0.promotion(second).unwrap();
+    assert_eq!((found.state, found.overridden.as_deref()), (State::Verifying, Some("known")));
+    let late = Happened::Sampled(Box::new(mcp_promotion::Sampled {
+        promotion: second,
+        window: mcp_promotion::Window { from: at(100), to: at(110) },
+        canary: mcp_promotion::Counts::default(),
+        baseline: mcp_promotion::Counts::default(),
+        trouble: None,
+        judge: serde_json::Value::Null,
+        judgement: Judgement::Pass,
+    }));
+    assert_eq!(machine.impossible(late), format!("promotion {second} is not being judged"));
+}
+
 #[test]
 fn events_from_before_there_were_canaries_mean_what_they_meant() {
     let digest = release("1.0.0").digest();

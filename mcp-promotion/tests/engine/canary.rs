@@ -87,7 +87,12 @@ async fn what_has_nothing_to_be_compared_with_reaches_everything_at_once() {
     assert_eq!(scene.state(&again).await, State::Succeeded, "the same release");
     let second = scene.promoted("prod", "2.0.0").await;
     let back = scene.engine.rollback("prod", "bob").await.unwrap();
-    assert_eq!(scene.engine.status(&back).await.unwrap().kind, Kind::Rollback);
+    let asked = scene.engine.status(&back).await.unwrap();
+    assert_eq!(
+        (asked.kind, asked.policy.canary),
+        (Kind::Rollback, false),
+        "votes and readers see what counts"
+    );
     scene.settle().await;
     assert_eq!((scene.state(&second).await, scene.state(&back).await), (State::Succeeded, State::Succeeded));
     assert_eq!(scene.prod.applied(), [FIRST, FIRST, CANARY, SECOND, FIRST]);
