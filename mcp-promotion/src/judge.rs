@@ -52,10 +52,26 @@ impl fmt::Display for Judgement {
     }
 }
 
+impl Judgement {
+    /// The same, with at most 2,000 characters of what it says: every event has a limit, and a verdict must not be lost to it.
+    pub(crate) fn in_short(self) -> Self {
+        let short = |why: String| why.chars().take(2000).collect();
+        match self {
+            Self::Undecided | Self::Pass => self,
+            Self::Fail { why } => Self::Fail { why: short(why) },
+            Self::Inconclusive { why } => Self::Inconclusive { why: short(why) },
+        }
+    }
+}
+
+/// How large a judge's state may be as compact JSON, in bytes; beyond it the promotion is paused.
+pub(crate) const MAX_JUDGE_STATE_BYTES: usize = 1 << 20;
+
 /// Decides whether a release is well, window by window.
 ///
 /// Called by the driver that holds the stage's lease. It must be pure: the same state and samples give the same answer. What it keeps is
-/// `state`, which is journaled with each window, so that after a crash the next driver goes on with the same evidence.
+/// `state`, which is journaled with each window, so that after a crash the next driver goes on with the same evidence. It has at most 1 MiB
+/// as JSON; with more, the promotion is paused.
 pub trait Judge: Send + Sync {
     /// What the samples of `window` add to `state`, which is `Null` before the first window. An empty slice means that there was no
     /// data; a judge that passes on no data is wrong.

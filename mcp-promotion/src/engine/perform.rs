@@ -8,7 +8,7 @@ use super::stream::Change;
 use super::{Driving, Engine};
 use crate::gate::{GateAnswer, GateRequest};
 use crate::journal::Append;
-use crate::judge::{Judge, Judgement};
+use crate::judge::{Judge, Judgement, MAX_JUDGE_STATE_BYTES};
 use crate::machine::{Command, Looking, StageState, consequence};
 use crate::verification::{JudgeChoice, Verification};
 use crate::{
@@ -258,7 +258,24 @@ impl Engine {
         self.record_about(turn, number, &command).await
     }
 
+    /// What the judge says, fit for the journal.
     fn judge(
+        &self,
+        promotion: &Promotion,
+        window: Window,
+        samples: &[Sample],
+    ) -> Result<(Value, Judgement), SeamError> {
+        let (state, judgement) = self.ask_judge(promotion, window, samples)?;
+        let bytes = state.to_string().len();
+        if bytes > MAX_JUDGE_STATE_BYTES {
+            let context =
+                format!("keep its state of {bytes} bytes: at most {MAX_JUDGE_STATE_BYTES} are journaled");
+            return Err(SeamError::new(ErrorKind::Exhausted, context));
+        }
+        Ok((state, judgement.in_short()))
+    }
+
+    fn ask_judge(
         &self,
         promotion: &Promotion,
         window: Window,

@@ -192,7 +192,8 @@ impl Engine {
     /// Reads every stage's stream from its beginning: each event must fit the chain before it, the table of states and the invariants; and
     /// what this engine remembers must be what the events say (invariant 4).
     ///
-    /// An end that was cut off leaves a chain that fits: compare the heads with ones that were kept elsewhere.
+    /// An end that was cut off leaves a chain that fits, and a stream that is gone as a whole has no head, so that its stage counts as new:
+    /// compare the heads with ones that were kept elsewhere.
     ///
     /// # Errors
     /// `Corrupt`, naming the first event that does not fit.

@@ -11,7 +11,8 @@ impl Engine {
     /// Drives every stage that this engine has until [`stop`](Self::stop) is called, each on its own: a stage that hangs holds up no other.
     ///
     /// Needs the timer of the tokio runtime; spawn it, or poll it beside other work. What goes wrong is recorded, shows among the
-    /// [`blockers`](Self::blockers), and is tried again: neither a failing stage nor a journal that is away ends it. Commands of this engine
+    /// [`blockers`](Self::blockers), and is tried again: neither a failing stage nor a journal that is away ends it; a panic in a stage, a gate
+    /// or a judge does, for all stages, and a new `run` goes on where it was. Commands of this engine
     /// wake it at once; what other processes do it sees within [`Settings::poll`](super::Settings).
     ///
     /// # Cancel safety

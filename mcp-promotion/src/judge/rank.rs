@@ -95,15 +95,14 @@ impl RankTest {
     /// What the window multiplies each bet by, or why it does not count.
     fn factors(&self, samples: &[Sample]) -> Result<[f64; BETS], String> {
         Counts::of(samples)?;
-        let busy = |sample: &&Sample| sample.total >= self.min_requests.max(1);
-        let baseline: Vec<f64> = samples
-            .iter()
-            .filter(|sample| sample.arm == Arm::Baseline)
-            .filter(busy)
-            .map(|sample| rate(sample, self.margin_ppm.max(1)))
-            .collect();
-        let mut canary: Vec<&Sample> =
-            samples.iter().filter(|sample| sample.arm == Arm::Canary).filter(busy).collect();
+        let mut canary = Vec::with_capacity(samples.len());
+        let mut baseline = Vec::with_capacity(samples.len());
+        for sample in samples.iter().filter(|sample| sample.total >= self.min_requests.max(1)) {
+            match sample.arm {
+                Arm::Canary => canary.push(sample),
+                Arm::Baseline => baseline.push(rate(sample, self.margin_ppm.max(1))),
+            }
+        }
         if canary.len() < self.min_canaries.max(1) as usize
             || baseline.len() < self.min_baselines.max(1) as usize
         {
@@ -168,11 +167,13 @@ fn bet(mut instances: Vec<(f64, bool)>) -> [f64; BETS] {
             group.add(&stakes);
             all.add(&stakes);
         }
-        for (won, mean) in won.iter_mut().zip(group.last()) {
-            *won *= mean;
+        if let Some(mean) = group.last() {
+            for (won, mean) in won.iter_mut().zip(mean) {
+                *won *= mean;
+            }
         }
     }
-    for (won, mean) in won.iter_mut().zip(all.last()) {
+    for (won, mean) in won.iter_mut().zip(all.last().unwrap_or(&[1.0; BETS])) {
         *won /= mean;
     }
     won
@@ -202,21 +203,21 @@ impl Means {
     /// One place more, the n-th: a set of k holds it with a probability of k / n, and is else a set of those before.
     fn add(&mut self, stakes: &[f64; BETS]) {
         self.places += 1;
-        let places = as_float(self.places);
-        let mut smaller = [1.0; BETS];
-        for (k, means) in self.of.iter_mut().take(self.places).enumerate() {
-            let holds = as_float(k + 1) / places;
+        let each = 1.0 / as_float(self.places);
+        let (mut holds, mut smaller) = (0.0, [1.0; BETS]);
+        for means in self.of.iter_mut().take(self.places) {
+            holds += each;
             let same = *means;
             for ((mean, smaller), stake) in means.iter_mut().zip(smaller).zip(stakes) {
-                *mean = holds * stake * smaller + (1.0 - holds) * *mean;
+                *mean += holds * (stake * smaller - *mean);
             }
             smaller = same;
         }
     }
 
-    /// Over sets of the largest size; the empty product is 1.
-    fn last(&self) -> [f64; BETS] {
-        self.of.last().copied().unwrap_or([1.0; BETS])
+    /// Over sets of the largest size; of no places there is none.
+    fn last(&self) -> Option<&[f64; BETS]> {
+        self.of.last()
     }
 }
 

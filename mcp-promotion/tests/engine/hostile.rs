@@ -266,3 +266,49 @@ async fn a_request_id_of_another_command_gives_up_no_lease_and_rolls_nothing_bac
     scene.settle().await;
     assert_eq!(engine.rollback("prod", actor("alice", "back")).await.unwrap(), asked);
 }
+
+/// A judge that says too much, or keeps too much.
+struct Verbose {
+    kept: usize,
+    said: usize,
+}
+
+impl mcp_promotion::Judge for Verbose {
+    fn judge(
+        &self,
+        _state: &serde_json::Value,
+        _window: mcp_promotion::Window,
+        _samples: &[mcp_promotion::Sample],
+    ) -> Result<(serde_json::Value, mcp_promotion::Judgement), mcp_promotion::JudgeError> {
+        let why = "x".repeat(self.said);
+        Ok(("y".repeat(self.kept).into(), mcp_promotion::Judgement::Fail { why }))
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_is_acted_on_however_much_the_judge_says_and_a_judge_that_keeps_too_much_pauses() {
+    use mcp_promotion::{Engine, JudgeChoice, MemoryJournal, Pipeline};
+
+    let five_mebibytes = 5 << 20;
+    for (kept, said, expected) in [(10, five_mebibytes, State::Paused), (five_mebibytes, 10, State::Paused)] {
+        let clock = Arc::new(mcp_core::ManualClock::at(mcp_core::Timestamp::from_micros(1)));
+        let judged = Policy::judged_by(JudgeChoice::Named("verbose".parse().unwrap()), MINUTE);
+        let engine =
+            Engine::builder(Pipeline::builder().stage("prod", judged).build().unwrap(), MemoryJournal::new())
+                .stage("prod", Puppet::default())
+                .judge("verbose", Verbose { kept, said })
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+        let id = engine.request("prod", &release("1.0.0"), "alice").await.unwrap();
+        for _ in 0..2 {
+            while !matches!(engine.step().await.unwrap(), mcp_promotion::Step::Waiting(_)) {}
+            clock.advance(MINUTE);
+        }
+        let status = engine.status(&id).await.unwrap();
+        assert_eq!(status.state, expected, "{kept} kept, {said} said");
+        let begin = if kept > said { "the judge failed: keep its state of 5242882 bytes" } else { "xxxx" };
+        assert!(status.reason.starts_with(begin), "{}", status.reason.chars().take(90).collect::<String>());
+        assert!(status.reason.len() < 2200, "{}", status.reason.len());
+    }
+}
