@@ -15,6 +15,9 @@ use crate::{Arm, Counts, Sample, Window, millis};
 /// instances at once and however errors cluster; so a release that is no worse is failed with a probability of at most `alpha_ppm`, over
 /// all windows together.
 ///
+/// Give all instances about the same traffic: the rate of one with fewer requests scatters more. In a simulation with a canary that had a
+/// quarter of the baseline instances' requests, 4.4% of releases that were no worse were failed under a budget of 1%.
+///
 /// A window counts when at least `min_canaries` and `min_baselines` instances had `min_requests` each; the others are left out of it, and
 /// instances may come and go from window to window. A verdict is terminal.
 ///
