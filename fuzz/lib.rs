@@ -3,6 +3,7 @@
 use mcp_core::{
     ArtifactRef, Digest, ErrorKind, Holder, Id, Name, Principal, RequestId, Requirement, Timestamp, Version,
 };
+use mcp_promotion::{Calendar, Day, Pipeline, Plan, PlanRequest, Policy, PromotionError, Windows};
 use mcp_registry::pack::{Footer, PackName, RecordHeader, check_header, header};
 use mcp_validation::{Contract, Document, Limits, Rule};
 
@@ -83,5 +84,73 @@ pub fn schema(data: &[u8]) {
                 assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             }
         }
+    }
+}
+
+/// A pipeline: refused with at least one fault, each short, and the same ones twice; or written as JSON from which the same one is read.
+pub fn pipeline(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match (Pipeline::from_json(text), Pipeline::from_json(text)) {
+        (Ok(pipeline), Ok(_)) => {
+            let written = serde_json::to_string(&pipeline).unwrap_or_default();
+            assert_eq!(Pipeline::from_json(&written).ok(), Some(pipeline), "{written}");
+        }
+        (Err(PromotionError::Pipeline { faults }), Err(PromotionError::Pipeline { faults: again })) => {
+            assert_eq!(faults, again);
+            assert!(
+                (1..=201).contains(&faults.len())
+                    && faults.iter().all(|fault| fault.to_string().len() < 10_000)
+            );
+        }
+        _ => panic!("neither read nor refused with faults"),
+    }
+}
+
+/// Windows: calendars that are accepted show themselves as they were written, and say from when on it is open.
+pub fn calendar(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some((zone, cron)) = text.split_once('\n') {
+        drop(Calendar::cron("fuzz", zone, cron, std::time::Duration::from_secs(60)));
+        drop(Calendar::span("fuzz", zone, cron, "9999-12-31T23:59"));
+        drop(Calendar::weekly("fuzz", zone, [Day::Mon], cron, "24:00"));
+    }
+    let Ok(windows) = serde_json::from_str::<Windows>(text) else { return };
+    let written = serde_json::to_string(&windows).unwrap_or_default();
+    assert_eq!(serde_json::from_str::<Windows>(&written).ok().as_ref(), Some(&windows), "{written}");
+    if windows.allow.len() + windows.deny.len() > 4 {
+        return;
+    }
+    for at in [i64::MIN, -62_135_596_800_000_000, 0, 1_774_746_000_000_000, i64::MAX] {
+        let at = Timestamp::from_micros(at);
+        match windows.open(at) {
+            Ok(opening) => assert!(opening.until.is_none_or(|until| until > at), "{opening:?} at {at}"),
+            Err(closed) => assert!(closed.opens_at.is_none_or(|opens| opens > at), "{closed:?} at {at}"),
+        }
+    }
+}
+
+/// A policy: its faults are the same twice; it survives being written, with its digest.
+pub fn policy(data: &[u8]) {
+    let Ok(policy) = serde_json::from_slice::<Policy>(data) else { return };
+    assert_eq!(policy.faults(), policy.faults());
+    let written = serde_json::to_string(&policy).unwrap_or_default();
+    let Ok(read) = serde_json::from_str::<Policy>(&written) else { panic!("not read again: {written}") };
+    assert_eq!(read.digest().ok(), policy.digest().ok(), "{written}");
+}
+
+/// A request for a plan: refused, or in waves in which each of its stages comes once, and the same ones the other way round.
+pub fn plan_request(data: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<PlanRequest>(data) else { return };
+    if let Ok(plan) = request.plan() {
+        let stages =
+            |plan: &Plan| -> Vec<Name> { plan.waves().iter().flatten().flatten().cloned().collect() };
+        let (mut there, mut back) = (stages(&plan), stages(&plan.rollback()));
+        let wanted: std::collections::BTreeSet<&Name> =
+            request.items.iter().map(|item| &item.stage).collect();
+        assert!(there.iter().collect::<std::collections::BTreeSet<_>>().is_subset(&wanted));
+        there.sort();
+        back.sort();
+        assert_eq!(there, back);
+        assert!(there.windows(2).all(|pair| pair.first() != pair.last()), "{there:?}");
     }
 }

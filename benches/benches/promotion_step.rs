@@ -7,6 +7,7 @@
 
 use async_trait::async_trait;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mcp_benches::BareSqlite;
 use mcp_core::Digest;
 use mcp_promotion::{
     Context, Engine, Fence, Fencing, Journal, MemoryJournal, Observed, Pipeline, Policy, Release, Sample,
@@ -61,13 +62,10 @@ fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("promotion");
     group.sample_size(20);
 
-    let bare = rusqlite::Connection::open(folder.path().join("bare.db")).unwrap();
-    bare.pragma_update(None, "journal_mode", "WAL").unwrap();
-    bare.pragma_update(None, "synchronous", "FULL").unwrap();
-    bare.execute_batch("CREATE TABLE event (position INTEGER PRIMARY KEY, body BLOB NOT NULL)").unwrap();
+    let mut bare = BareSqlite::create(folder.path()).unwrap();
     group.throughput(Throughput::Elements(1));
     group.bench_function("peer: one bare SQLite transaction of 200 bytes, FULL", |bencher| {
-        bencher.iter(|| bare.execute("INSERT INTO event (body) VALUES (?1)", [vec![7_u8; 200]]).unwrap());
+        bencher.iter(|| bare.transaction(&[7; 200]).unwrap());
     });
 
     let mut number = 0;

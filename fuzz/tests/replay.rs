@@ -18,11 +18,15 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 4] = [
+    let targets: [(&str, Target); 8] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("document", mcp_fuzz::document),
         ("schema", mcp_fuzz::schema),
+        ("pipeline", mcp_fuzz::pipeline),
+        ("calendar", mcp_fuzz::calendar),
+        ("policy", mcp_fuzz::policy),
+        ("plan_request", mcp_fuzz::plan_request),
     ];
     for (target, run) in targets {
         assert!(replay(target, run) >= 5, "{target} has too small a corpus");
@@ -39,6 +43,10 @@ fn every_beginning_of_every_input_comes_back() {
         ("words", mcp_fuzz::words as Target),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("document", mcp_fuzz::document),
+        ("pipeline", mcp_fuzz::pipeline),
+        ("calendar", mcp_fuzz::calendar),
+        ("policy", mcp_fuzz::policy),
+        ("plan_request", mcp_fuzz::plan_request),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::{ArtifactRef, Digest, Finding, Name, Principal, Version};
+use crate::{ArtifactRef, Digest, Finding, Name, Principal, Timestamp, Version};
 
 /// What happened, by engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -205,6 +205,24 @@ events! {
         Voted(VoteCast) = "mcp.promotion.vote.cast.v1",
         /// A promotion went from one state to another.
         Changed(PromotionChanged) = "mcp.promotion.promotion.changed.v1",
+        /// A gate or a seam keeps a promotion pending.
+        Delayed(PromotionDelayed) = "mcp.promotion.promotion.delayed.v1",
+        /// A call to a stage failed.
+        CallFailed(StageCallFailed) = "mcp.promotion.call.failed.v1",
+        /// Nothing but rollbacks starts in a stage from now on.
+        Held(StageHeld) = "mcp.promotion.stage.held.v1",
+        /// Everything may start there again.
+        HoldLifted(StageHoldLifted) = "mcp.promotion.hold.lifted.v1",
+        /// Somebody let a promotion start without waiting, and somebody else owes a review.
+        GlassBroken(GlassBroken) = "mcp.promotion.glass.broken.v1",
+        /// The review was given.
+        Reviewed(GlassReviewed) = "mcp.promotion.glass.reviewed.v1",
+        /// The review was not given in time.
+        ReviewOverdue(ReviewOverdue) = "mcp.promotion.review.overdue.v1",
+        /// A release plan was requested.
+        PlanRequested(PlanRequested) = "mcp.promotion.plan.requested.v1",
+        /// A release plan went from one state to another.
+        PlanChanged(PlanChanged) = "mcp.promotion.plan.changed.v1",
     }
 }
 
@@ -219,6 +237,8 @@ data! {
         release: Digest,
         /// Who asked for it.
         requester: Principal,
+        /// How many approvals it waits for; 0 for none.
+        approvals: u32,
     }
 }
 
@@ -233,6 +253,8 @@ data! {
         voter: Principal,
         /// `approve`, `reject` or `revoke`.
         vote: String,
+        /// How many approvals are missing now.
+        missing: u32,
     }
 }
 
@@ -246,6 +268,126 @@ data! {
         /// The state before, such as `verifying`.
         from: String,
         /// The state now, such as `rolling_back`.
+        to: String,
+        /// Why; empty where the state says it all.
+        reason: String,
+    }
+}
+
+data! {
+    /// A gate or a seam keeps a promotion pending. Told once for each thing that it says.
+    PromotionDelayed {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// Which gate or seam, such as `gate scan`.
+        by: String,
+        /// What it said.
+        why: String,
+    }
+}
+
+data! {
+    /// A call to a stage failed; whether it had an effect is unknown.
+    StageCallFailed {
+        /// Which stage.
+        stage: Name,
+        /// On behalf of which promotion of that stage.
+        promotion: String,
+        /// Which call, such as `apply`.
+        call: String,
+        /// What it said.
+        why: String,
+    }
+}
+
+data! {
+    /// Nothing but rollbacks starts in a stage from now on.
+    StageHeld {
+        /// Which stage.
+        stage: Name,
+        /// Who put the hold there; `watch` for the engine itself.
+        by: Principal,
+        /// Why.
+        reason: String,
+    }
+}
+
+data! {
+    /// Everything may start in a stage again.
+    StageHoldLifted {
+        /// Which stage.
+        stage: Name,
+        /// Who lifted it.
+        by: Principal,
+    }
+}
+
+data! {
+    /// Somebody let a promotion start without waiting.
+    GlassBroken {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// Who did it.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// Until when somebody else must review it.
+        review_by: Timestamp,
+    }
+}
+
+data! {
+    /// Somebody has reviewed why the glass was broken.
+    GlassReviewed {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// Who reviewed it.
+        by: Principal,
+        /// What they found.
+        note: String,
+    }
+}
+
+data! {
+    /// Nobody has reviewed in time why the glass was broken. Told once.
+    ReviewOverdue {
+        /// Into which stage.
+        stage: Name,
+        /// Which promotion of that stage.
+        promotion: String,
+        /// Who broke the glass.
+        by: Principal,
+        /// Until when it was to be reviewed.
+        due: Timestamp,
+    }
+}
+
+data! {
+    /// A release plan was requested.
+    PlanRequested {
+        /// Which plan.
+        plan: String,
+        /// Who asked for it.
+        requester: Principal,
+        /// How many stages it changes.
+        stages: u64,
+    }
+}
+
+data! {
+    /// A release plan went from one state to another.
+    PlanChanged {
+        /// Which plan.
+        plan: String,
+        /// The state before, such as `running`.
+        from: String,
+        /// The state now, such as `halted`.
         to: String,
         /// Why; empty where the state says it all.
         reason: String,

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use mcp_core::{
     ArtifactCorrupt, ArtifactPublished, ArtifactYanked, ChannelMoved, ContractRegistered, Digest,
-    DocumentJudged, Event, EventKind, EventSink, Finding, FnSink, Id, NullSink, PromotionChanged,
-    PromotionEvent, PromotionRequested, PublishRefused, RecordingSink, RegistryEvent, Severity, Source,
-    TeeSink, Timestamp, ValidationEvent, VoteCast,
+    DocumentJudged, Event, EventKind, EventSink, Finding, FnSink, GlassBroken, GlassReviewed, Id, NullSink,
+    PlanChanged, PlanRequested, PromotionChanged, PromotionDelayed, PromotionEvent, PromotionRequested,
+    PublishRefused, RecordingSink, RegistryEvent, ReviewOverdue, Severity, Source, StageCallFailed,
+    StageHeld, StageHoldLifted, TeeSink, Timestamp, ValidationEvent, VoteCast,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -35,14 +36,55 @@ fn kinds() -> Vec<EventKind> {
         RegistryEvent::Yanked(ArtifactYanked::new(reference(), true, "wrong total".into(), alice())).into(),
         RegistryEvent::ChannelMoved(ChannelMoved::new(name(), name(), None, Some(version()), alice())).into(),
         RegistryEvent::Corrupt(ArtifactCorrupt::new(reference(), "packs/1-2 at 64".into())).into(),
-        PromotionEvent::Requested(PromotionRequested::new(name(), "prod/7".into(), digest, alice())).into(),
-        PromotionEvent::Voted(VoteCast::new(name(), "prod/7".into(), alice(), "approve".into())).into(),
+        PromotionEvent::Requested(PromotionRequested::new(name(), "prod/7".into(), digest, alice(), 2))
+            .into(),
+        PromotionEvent::Voted(VoteCast::new(name(), "prod/7".into(), alice(), "approve".into(), 1)).into(),
         PromotionEvent::Changed(PromotionChanged::new(
             name(),
             "prod/7".into(),
             "verifying".into(),
             "rolling_back".into(),
             "error rate".into(),
+        ))
+        .into(),
+        PromotionEvent::Delayed(PromotionDelayed::new(
+            name(),
+            "prod/7".into(),
+            "gate scan".into(),
+            "busy".into(),
+        ))
+        .into(),
+        PromotionEvent::CallFailed(StageCallFailed::new(
+            name(),
+            "prod/7".into(),
+            "apply".into(),
+            "no answer".into(),
+        ))
+        .into(),
+        PromotionEvent::Held(StageHeld::new(name(), alice(), "the database moves".into())).into(),
+        PromotionEvent::HoldLifted(StageHoldLifted::new(name(), alice())).into(),
+        PromotionEvent::GlassBroken(GlassBroken::new(
+            name(),
+            "prod/7".into(),
+            alice(),
+            "customers cannot pay".into(),
+            Timestamp::UNIX_EPOCH,
+        ))
+        .into(),
+        PromotionEvent::Reviewed(GlassReviewed::new(name(), "prod/7".into(), alice(), "fine".into())).into(),
+        PromotionEvent::ReviewOverdue(ReviewOverdue::new(
+            name(),
+            "prod/7".into(),
+            alice(),
+            Timestamp::UNIX_EPOCH,
+        ))
+        .into(),
+        PromotionEvent::PlanRequested(PlanRequested::new("7".into(), alice(), 3)).into(),
+        PromotionEvent::PlanChanged(PlanChanged::new(
+            "7".into(),
+            "running".into(),
+            "halted".into(),
+            "web failed".into(),
         ))
         .into(),
     ]
@@ -89,7 +131,7 @@ fn every_kind_of_event_is_a_cloud_event_with_a_type_of_its_own() {
         assert!(name.starts_with("mcp.") && name.ends_with(".v1"), "{name}");
         assert!(types.insert(name.clone()), "{name} stands for two kinds");
     }
-    assert_eq!(types.len(), 10);
+    assert_eq!(types.len(), kinds().len());
 }
 
 #[test]
@@ -138,7 +180,7 @@ fn sinks_hear_every_event_once_and_in_order() {
         tee.emit(event);
     }
     assert_eq!(recording.events(), told);
-    assert_eq!(counted.load(std::sync::atomic::Ordering::Relaxed), (1..=10).sum::<u64>());
+    assert_eq!(counted.load(std::sync::atomic::Ordering::Relaxed), (1..=kinds().len() as u64).sum::<u64>());
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use mcp_core::{Digest, Digester, Name, Principal, Timestamp};
@@ -40,6 +40,12 @@ pub struct Ballot {
     pub at: Timestamp,
     /// What it was about: [`binding`] of the stage, release and policy that the voter saw.
     pub binding: Digest,
+    /// For which level it counts; `None` where the policy has no levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Name>,
+    /// Of which groups the voter was, among those that the level asks for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<Name>,
 }
 
 /// What a vote binds to. When stage, release or policy is another one, so is the digest, and the vote does not count.
@@ -62,6 +68,39 @@ pub struct Tally {
     pub needed: u32,
     /// When the earliest of those approvals stops to count.
     pub expires: Option<Timestamp>,
+    /// Each level of the policy, in order.
+    pub levels: Vec<LevelTally>,
+}
+
+/// How the approval of one level stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LevelTally {
+    /// Which level.
+    pub name: Name,
+    /// Whose approval counts.
+    pub approved_by: BTreeSet<Principal>,
+    /// How many are needed.
+    pub needed: u32,
+    /// From which groups somebody is missing, and how many.
+    pub lacking: BTreeMap<Name, u32>,
+    /// When the earliest of its approvals stops to count.
+    pub expires: Option<Timestamp>,
+}
+
+impl LevelTally {
+    /// Whether nobody more is needed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing() == 0
+    }
+
+    /// How many more are needed at least; more, when nobody is of all the groups that lack somebody.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        let missing = self.needed.saturating_sub(u32::try_from(self.approved_by.len()).unwrap_or(u32::MAX));
+        self.lacking.values().copied().fold(missing, u32::max)
+    }
 }
 
 impl Tally {
@@ -74,7 +113,22 @@ impl Tally {
     /// How many more are needed.
     #[must_use]
     pub fn missing(&self) -> u32 {
+        if !self.levels.is_empty() {
+            return self.levels.iter().fold(0, |missing, level| missing.saturating_add(level.missing()));
+        }
         self.needed.saturating_sub(u32::try_from(self.approved_by.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The level for which approvals are asked: the first one that is not complete.
+    #[must_use]
+    pub fn open_level(&self) -> Option<&LevelTally> {
+        self.levels.iter().find(|level| !level.is_complete())
+    }
+
+    /// The level for which an approval of `voter` counts: the one that they have approved already, or else the open one, or else the last one.
+    pub(crate) fn level_for(&self, voter: &Principal) -> Option<&LevelTally> {
+        let approved = self.levels.iter().find(|level| level.approved_by.contains(voter));
+        approved.or_else(|| self.open_level()).or_else(|| self.levels.last())
     }
 }
 
@@ -88,7 +142,11 @@ pub fn tally(
     requester: &Principal,
     now: Timestamp,
 ) -> Tally {
-    let end = |ballot: &Ballot| policy.approval_expires_after.map(|after| ballot.at.saturating_add(after));
+    let end = |ballot: &Ballot| {
+        let level = policy.levels.iter().find(|level| Some(&level.name) == ballot.level.as_ref());
+        let after = level.and_then(|level| level.expires_after).or(policy.approval_expires_after);
+        after.map(|after| ballot.at.saturating_add(after))
+    };
     let mut last: Vec<&Ballot> = Vec::new();
     for ballot in votes {
         last.retain(|earlier| earlier.voter != ballot.voter);
@@ -102,8 +160,9 @@ pub fn tally(
     });
     Tally {
         approved_by: last.iter().map(|ballot| ballot.voter.clone()).collect(),
-        needed: policy.approvals,
+        needed: policy.levels.iter().fold(policy.approvals, |sum, level| sum.saturating_add(level.quorum)),
         expires: last.iter().filter_map(|ballot| end(ballot)).min(),
+        levels: policy.levels.iter().map(|level| level.tally(&last, end)).collect(),
     }
 }
 
@@ -131,6 +190,8 @@ mod tests {
                 vote: *vote,
                 at: at(*when),
                 binding,
+                level: None,
+                groups: BTreeSet::new(),
             })
             .collect();
         let tally = tally(&votes, policy, binding, &"alice".parse().unwrap(), at(now));
@@ -162,7 +223,14 @@ mod tests {
         let (dev, prod): (Name, Name) = ("dev".parse().unwrap(), "prod".parse().unwrap());
         let policy = Policy::unverified("test").approvals(1);
         let seen = binding(&prod, &release("1.0.0"), &policy).unwrap();
-        let vote = Ballot { voter: "bob".parse().unwrap(), vote: Vote::Approve, at: at(1), binding: seen };
+        let vote = Ballot {
+            voter: "bob".parse().unwrap(),
+            vote: Vote::Approve,
+            at: at(1),
+            binding: seen,
+            level: None,
+            groups: BTreeSet::new(),
+        };
         let others = [
             binding(&dev, &release("1.0.0"), &policy).unwrap(),
             binding(&prod, &release("1.0.1"), &policy).unwrap(),

@@ -1,9 +1,17 @@
+//! Who may do what: the host says so, or plain data does.
+
+mod operation;
+mod roles;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use mcp_core::{Name, Principal, SeamError};
 
-use crate::{PromotionError, PromotionId, Release, Vote};
+use crate::{Policy, PromotionError, PromotionId, Release, Vote};
+
+pub use operation::{OperateRequest, Operation, Permission};
+pub use roles::Roles;
 
 /// What somebody wants to vote on.
 #[derive(Clone, Debug)]
@@ -19,6 +27,8 @@ pub struct VoteRequest<'a> {
     pub release: &'a Release,
     /// Who asked for it.
     pub requester: &'a Principal,
+    /// The policy that counts for it, which says what levels there are.
+    pub policy: &'a Policy,
 }
 
 impl VoteRequest<'_> {
@@ -29,20 +39,59 @@ impl VoteRequest<'_> {
     }
 }
 
-/// Says who may vote.
+/// What a person who may vote is eligible for. What of it counts is recorded in the vote, so that a replay asks nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Standing {
+    /// The levels that are theirs to approve; `None` for all.
+    pub levels: Option<BTreeSet<Name>>,
+    /// The groups that they belong to.
+    pub groups: BTreeSet<Name>,
+}
+
+impl Standing {
+    /// Every level, and no group.
+    #[must_use]
+    pub fn every_level() -> Self {
+        Self::default()
+    }
+
+    /// These levels and groups.
+    #[must_use]
+    pub const fn of(levels: BTreeSet<Name>, groups: BTreeSet<Name>) -> Self {
+        Self { levels: Some(levels), groups }
+    }
+
+    /// Whether this level is theirs to approve.
+    #[must_use]
+    pub fn may_approve(&self, level: &Name) -> bool {
+        self.levels.as_ref().is_none_or(|levels| levels.contains(level))
+    }
+}
+
+/// Says who may vote, and who may operate.
 ///
-/// Implemented by hosts, or [`AllowList`]; asked once for every approval and rejection, before it is recorded. The requester is refused by
-/// the engine itself.
+/// Implemented by hosts, or [`AllowList`], or [`Roles`]; asked once for every approval, every rejection and every other command but a request, before it is
+/// recorded. That nobody approves what they requested, or reviews what they did, the engine looks after itself.
 ///
 /// # Cancel safety
 /// Callers may drop the future at any await.
 #[async_trait]
 pub trait Authorizer: Send + Sync {
-    /// Whether the vote is this person's to cast.
+    /// What this person is eligible for; `None` when the vote is not theirs to cast at all.
     ///
     /// # Errors
     /// `Err` means that it could not be found out; the vote is then not recorded.
-    async fn is_eligible(&self, request: &VoteRequest<'_>) -> Result<bool, SeamError>;
+    async fn standing(&self, request: &VoteRequest<'_>) -> Result<Option<Standing>, SeamError>;
+
+    /// Whether this person may do this. Unless it is said otherwise, everybody may do everything, except that nobody may break the glass. A
+    /// decorator must forward it.
+    ///
+    /// # Errors
+    /// `Err` means that it could not be found out; the command is then not recorded.
+    async fn may_operate(&self, request: &OperateRequest<'_>) -> Result<Permission, SeamError> {
+        Ok(request.operation.by_default())
+    }
 }
 
 const _: Option<&dyn Authorizer> = None;
@@ -68,7 +117,7 @@ impl AllowList {
 
 #[async_trait]
 impl Authorizer for AllowList {
-    async fn is_eligible(&self, request: &VoteRequest<'_>) -> Result<bool, SeamError> {
-        Ok(self.0.contains(request.voter))
+    async fn standing(&self, request: &VoteRequest<'_>) -> Result<Option<Standing>, SeamError> {
+        Ok(self.0.contains(request.voter).then(Standing::every_level))
     }
 }

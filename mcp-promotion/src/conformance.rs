@@ -3,6 +3,9 @@
 //! What only a crash of the machine can show is not among them.
 
 mod journal;
+mod late;
+mod owners;
+mod probe;
 mod stage;
 
 use std::fmt;
@@ -10,7 +13,7 @@ use std::fmt;
 use mcp_core::SeamError;
 
 pub use journal::journal;
-pub use stage::stage;
+pub use stage::{stage, stage_with_effects};
 
 /// What does not hold.
 #[derive(Debug)]

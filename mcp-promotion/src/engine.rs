@@ -1,15 +1,41 @@
 //! The engine: the pure core, a journal, and the host's stages.
 
+mod automatic;
 mod builder;
+mod call;
 mod change;
+mod claims;
 mod commands;
+mod counting;
+mod diagram;
 mod drive;
+mod explain;
+mod glass;
+mod lane_slots;
+mod lanes;
 mod news;
+mod operate;
+mod owners;
+mod pace;
 mod perform;
+mod permit;
+mod place;
+mod plan;
+mod plan_drive;
+mod plan_news;
+mod plan_stream;
+mod preview;
 mod queries;
 mod recall;
 mod run;
+mod snapshot;
+mod stop;
 mod stream;
+mod trouble;
+mod verify;
+mod verify_lanes;
+mod waiting;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,16 +44,21 @@ use std::time::Duration;
 
 use mcp_core::{Clock, EventSink, IdSource, Name, Pin, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 use crate::{
-    Authorizer, Fence, Gate, Journal, Judge, Pipeline, Policy, PromotionError, Stage, machine::StageState,
+    Authorizer, Claim, Fence, Gate, Journal, Judge, Lane, Pipeline, Policy, PromotionError, Stage,
+    machine::StageState,
 };
 
 pub use builder::EngineBuilder;
 pub use drive::Step;
-pub use queries::{Audit, Head};
+use lane_slots::LaneSlots;
+use lanes::MakeLane;
+pub use plan::PlanPreview;
 use stream::Loaded;
+pub use trouble::{Task, Trouble};
+pub use verify::Audit;
 
 /// Plain data that an engine can be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +66,7 @@ use stream::Loaded;
 #[non_exhaustive]
 pub struct Settings {
     /// For how long a lease is taken, in milliseconds; a minute by default. It is renewed in its second half. Another process takes over this
-    /// long after a driver has died.
+    /// long after a driver has died, or at once where the journal can tell that ([`Owners`](crate::Owners)).
     #[serde(rename = "lease_ms", with = "crate::millis")]
     pub lease: Duration,
     /// How often `run` and `wait` look for what other processes have done, in milliseconds; a second by default.
@@ -44,6 +75,12 @@ pub struct Settings {
     /// How long artifacts are pinned for a request until a driver makes the pin lasting, in milliseconds; a day by default.
     #[serde(rename = "pin_grace_ms", with = "crate::millis")]
     pub pin_grace: Duration,
+    /// For how long a step that is under way may go on after `stop`, and again giving the leases back, in milliseconds; ten seconds by default.
+    #[serde(rename = "stop_grace_ms", with = "crate::millis")]
+    pub stop_grace: Duration,
+    /// After how many events of a stream, at the least, what they amount to is kept beside it, where the journal can; 512 by default. A
+    /// stage that remembers more than that waits for as many events as it remembers things, so that keeping costs no more than reading.
+    pub snapshot_events: u64,
 }
 
 impl Default for Settings {
@@ -52,6 +89,8 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             poll: Duration::from_secs(1),
             pin_grace: Duration::from_secs(24 * 60 * 60),
+            stop_grace: Duration::from_secs(10),
+            snapshot_events: 512,
         }
     }
 }
@@ -81,11 +120,17 @@ struct Inner {
     ids: Arc<dyn IdSource>,
     events: Arc<dyn EventSink>,
     owner: Name,
+    /// Held from the first lease on, where the journal knows of claims.
+    claim: OnceCell<Claim>,
     settings: Settings,
-    stopped: watch::Sender<bool>,
+    troubles: trouble::Troubles,
+    stops: stop::Stops,
+    plans: plan_stream::Plans,
+    stats: std::sync::Mutex<crate::Stats>,
+    plan_news: plan_news::PlanNews,
 }
 
-/// What the engine has of one stage.
+/// What the engine has of one stage, or of one lane of a stage.
 struct Slot {
     name: Name,
     stream: Name,
@@ -95,10 +140,21 @@ struct Slot {
     loaded: Mutex<Loaded>,
     /// Held by the one step that drives it. Taken before `loaded`, never after.
     driving: Mutex<Driving>,
+    /// What was tried in vain on behalf of a promotion.
+    paced: pace::Paced,
+    waiting: waiting::Waiting,
     /// The version of its stream, as far as this engine knows.
     news: watch::Sender<u64>,
     /// The stages that come after it.
     after_it: Vec<Name>,
+    /// Which lane it is, where it is one.
+    lane: Option<Arc<Lane>>,
+    /// The stage that it is a lane of.
+    lane_of: Option<Name>,
+    /// Its own lanes.
+    lanes: LaneSlots,
+    /// How the host gives the stages of its lanes.
+    make_lane: Option<MakeLane>,
 }
 
 /// What a driver remembers between steps. Losing it costs a new lease, and nothing else.
@@ -109,8 +165,10 @@ struct Driving {
     fence: Option<Fence>,
     /// Whether the stage was shown that fence.
     shown: bool,
-    /// Promotions whose pin or gates were tried in vain: when, until when to wait, and how often in a row.
-    paced: BTreeMap<u64, (Timestamp, Timestamp, u32)>,
+    /// A request of its own that was tried in vain: when, until when to wait, and how often in a row.
+    asking: Option<(Timestamp, Timestamp, u32)>,
+    /// The version of the stream at which this driver was overtaken last, and how often there.
+    overtaken: (u64, u32),
 }
 
 impl Engine {
@@ -140,12 +198,7 @@ impl Engine {
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<Arc<StageState>, PromotionError> {
         let stage = stage.try_into().map_err(Into::into)?;
-        self.load(self.slot(&stage)?).await
-    }
-
-    fn slot(&self, stage: &Name) -> Result<&Slot, PromotionError> {
-        let unknown = || PromotionError::UnknownStage { stage: stage.clone() };
-        self.inner.slots.get(stage).ok_or_else(unknown)
+        self.load(&*self.place(&stage).await?).await
     }
 
     fn now(&self) -> Timestamp {

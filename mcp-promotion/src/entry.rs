@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -5,8 +6,8 @@ use mcp_core::{Digest, Holder, Id, Name, Principal, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::judge::Judgement;
-use crate::{Counts, Fence, Kind, Policy, Reach, Release, State, Vote, Window};
+use crate::judge::{Beside, Judgement};
+use crate::{Counts, Fence, Kind, Lane, Opening, Policy, Reach, Release, Skipped, State, Vote, Window};
 
 /// One event of a stage's stream: what the journal holds, and all that the state is computed from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,12 @@ pub enum Happened {
         vote: Vote,
         /// What the vote binds to.
         binding: Digest,
+        /// For which level an approval counts; absent where the policy has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<Name>,
+        /// Of which groups the voter was, among those that the level asks for.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        groups: BTreeSet<Name>,
     },
     /// A gate or a seam keeps it pending.
     Delayed {
@@ -66,6 +73,9 @@ pub enum Happened {
         by: String,
         /// What it said.
         why: String,
+        /// Until when, where it said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Every gate passed; the next event is the start.
     Passed {
@@ -116,8 +126,75 @@ pub enum Happened {
         /// Why.
         reason: String,
     },
+    /// Somebody lets it start without waiting for what its policy asks for, except for what guards integrity.
+    GlassBroken {
+        /// Which promotion.
+        promotion: u64,
+        /// Who decided it.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// Until when somebody else must review it.
+        review_by: Timestamp,
+    },
+    /// Somebody else has reviewed why the glass was broken.
+    Reviewed {
+        /// For which promotion.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// What they found.
+        note: String,
+    },
+    /// Nobody has reviewed it in time.
+    ReviewOverdue {
+        /// For which promotion.
+        promotion: u64,
+    },
     /// A window of samples was judged.
     Sampled(Box<Sampled>),
+    /// Nothing but rollbacks starts from now on.
+    Held {
+        /// Who put the hold there.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// An id that no other event has, in any journal.
+        unique: Id,
+    },
+    /// Everything may start again, also by itself after a rollback.
+    HoldLifted {
+        /// Who lifted it.
+        by: Principal,
+    },
+    /// A window of samples was judged after the promotion had succeeded.
+    Watched(Box<Sampled>),
+    /// A lane of the stage got its first request, in the same append.
+    LaneOpened {
+        /// Which lane.
+        lane: Lane,
+        /// The unique id of that request.
+        unique: Id,
+    },
+    /// A promotion in a lane of the stage was started, in the same append.
+    LaneStarted {
+        /// Which lane.
+        lane: Name,
+        /// Its number there.
+        promotion: u64,
+        /// Whether the stage was held, and it started in spite of that: a rollback, or one whose glass was broken.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        despite_hold: bool,
+        /// How many may be in flight in the stage at once, by its policy.
+        limit: u32,
+    },
+    /// A promotion that was in flight in a lane of the stage has ended, in the same append.
+    LaneEnded {
+        /// Which lane.
+        lane: Name,
+        /// Its number there.
+        promotion: u64,
+    },
     /// A driver took the stage's lease; its fence is the position of this event.
     LeaseTaken {
         /// Which driver.
@@ -175,6 +252,12 @@ pub struct Evidence {
     pub upstream: Vec<UpstreamEvidence>,
     /// Whose approval counted.
     pub approved_by: Vec<Principal>,
+    /// Which window was open; `None` where the policy has no windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
+    /// What was not waited for because the glass was broken; empty where it was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
 }
 
 /// What a gate saw when it passed.
@@ -193,6 +276,9 @@ pub struct GateEvidence {
 pub struct UpstreamEvidence {
     /// Which stage.
     pub stage: Name,
+    /// Which lane of it; `None` where the stage has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Name>,
     /// The version of its stream at which that was seen; asserted in the append that records the start.
     pub version: u64,
     /// Which promotion of it succeeded.
@@ -220,8 +306,11 @@ pub struct Sampled {
     pub trouble: Option<String>,
     /// What the judge keeps.
     pub judge: Value,
-    /// What the judge said.
+    /// What was said: by the judge, unless a guardrail beside it decided.
     pub judgement: Judgement,
+    /// What guardrails and shadow judges keep and said.
+    #[serde(default, skip_serializing_if = "Beside::is_empty")]
+    pub beside: Beside,
 }
 
 impl Happened {
@@ -238,9 +327,19 @@ impl Happened {
             | Self::Changed { promotion, .. }
             | Self::CallFailed { promotion, .. }
             | Self::Overridden { promotion, .. }
+            | Self::GlassBroken { promotion, .. }
+            | Self::Reviewed { promotion, .. }
+            | Self::ReviewOverdue { promotion }
             | Self::Applied { promotion, .. } => Some(*promotion),
-            Self::Sampled(sampled) => Some(sampled.promotion),
-            Self::LeaseTaken { .. } | Self::LeaseRenewed { .. } | Self::LeaseReleased { .. } => None,
+            Self::Sampled(sampled) | Self::Watched(sampled) => Some(sampled.promotion),
+            Self::Held { .. }
+            | Self::HoldLifted { .. }
+            | Self::LaneOpened { .. }
+            | Self::LaneStarted { .. }
+            | Self::LaneEnded { .. }
+            | Self::LeaseTaken { .. }
+            | Self::LeaseRenewed { .. }
+            | Self::LeaseReleased { .. } => None,
         }
     }
 }
@@ -257,7 +356,10 @@ impl fmt::Display for Happened {
             }
             Self::Pinned { .. } => f.write_str("artifacts pinned"),
             Self::Unpinned { .. } => f.write_str("pin given up"),
-            Self::Voted { voter, vote, .. } => write!(f, "{vote} by {voter}"),
+            Self::Voted { voter, vote, level, .. } => match level {
+                Some(level) => write!(f, "{vote} by {voter} for level {level}"),
+                None => write!(f, "{vote} by {voter}"),
+            },
             Self::Delayed { by, why, .. } => write!(f, "delayed by {by}: {why}"),
             Self::Passed { evidence, .. } => {
                 f.write_str("may start")?;
@@ -265,10 +367,17 @@ impl fmt::Display for Happened {
                     write!(f, "; {}: {}", gate.gate, gate.saw)?;
                 }
                 for before in &evidence.upstream {
-                    write!(f, "; {}/{} ran {} ms", before.stage, before.promotion, before.ran_ms)?;
+                    let place = before.lane.as_ref().unwrap_or(&before.stage);
+                    write!(f, "; {place}/{} ran {} ms", before.promotion, before.ran_ms)?;
                 }
                 for person in &evidence.approved_by {
                     write!(f, "; approved by {person}")?;
+                }
+                if let Some(window) = evidence.opening.as_ref().and_then(|opening| opening.inside.as_ref()) {
+                    write!(f, "; within {window}")?;
+                }
+                for skipped in &evidence.skipped {
+                    write!(f, "; without {skipped}")?;
                 }
                 Ok(())
             }
@@ -288,14 +397,30 @@ impl fmt::Display for Happened {
                 }
             }
             Self::Overridden { by, reason, .. } => write!(f, "overridden by {by}: {reason}"),
-            Self::Sampled(sampled) => {
+            Self::GlassBroken { by, reason, review_by, .. } => {
+                write!(f, "glass broken by {by}: {reason}; to be reviewed until {review_by}")
+            }
+            Self::ReviewOverdue { .. } => f.write_str("its review is overdue"),
+            Self::Reviewed { by, note, .. } => write!(f, "reviewed by {by}: {note}"),
+            Self::Sampled(sampled) | Self::Watched(sampled) => {
+                if matches!(self, Self::Watched(_)) {
+                    f.write_str("watched: ")?;
+                }
                 let Counts { good, total, .. } = sampled.canary;
                 write!(f, "{good} of {total} good, {}", sampled.judgement)?;
+                for shadow in &sampled.beside.shadow {
+                    write!(f, ", in the shadow {} {}", shadow.judge, shadow.judgement)?;
+                }
                 match &sampled.trouble {
                     Some(trouble) => write!(f, " ({trouble})"),
                     None => Ok(()),
                 }
             }
+            Self::Held { by, reason, .. } => write!(f, "held by {by}: {reason}"),
+            Self::HoldLifted { by } => write!(f, "hold lifted by {by}"),
+            Self::LaneOpened { lane, .. } => write!(f, "{lane} opened"),
+            Self::LaneStarted { lane, promotion, .. } => write!(f, "{lane}/{promotion} started"),
+            Self::LaneEnded { lane, promotion } => write!(f, "{lane}/{promotion} ended"),
             Self::LeaseTaken { owner, .. } => write!(f, "lease taken by {owner}"),
             Self::LeaseRenewed { fence, .. } => write!(f, "lease {fence} renewed"),
             Self::LeaseReleased { fence, by: Some(by) } => write!(f, "lease {fence} given up by {by}"),

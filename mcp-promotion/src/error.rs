@@ -3,7 +3,8 @@ use std::convert::Infallible;
 use mcp_core::{ErrorKind, Name, ParseError, Principal, RequestId, SeamError};
 use thiserror::Error;
 
-use crate::{PromotionId, State};
+use crate::fault::{Fault, listed};
+use crate::{PlanId, PlanState, PromotionId, State};
 
 /// Why the promotion engine could not do what it was asked.
 #[derive(Debug, Error)]
@@ -25,10 +26,10 @@ pub enum PromotionError {
         reason: String,
     },
     /// Stages and policies do not fit together.
-    #[error("build the pipeline: {reason}")]
+    #[error("build the pipeline: {}", listed(faults))]
     Pipeline {
-        /// What is wrong, and in which stages.
-        reason: String,
+        /// Everything that is wrong, in the order that [`PipelineBuilder::build`](crate::PipelineBuilder::build) states; at least one.
+        faults: Vec<Fault>,
     },
     /// The collaborators given to the builder do not fit the pipeline.
     #[error("build the promotion engine: {reason}")]
@@ -36,11 +37,33 @@ pub enum PromotionError {
         /// What is missing or too much, and what to do.
         reason: String,
     },
+    /// A calendar cannot be made of this text.
+    #[error("make a calendar: {reason}")]
+    Calendar {
+        /// What is wrong, and in which calendar.
+        reason: String,
+    },
     /// A plan cannot be made.
     #[error("plan the release: {reason}")]
     Plan {
         /// Which constraints exclude each other.
         reason: String,
+    },
+    /// The journal has no such plan.
+    #[error("find plan {plan}: nothing was requested under this id")]
+    UnknownPlan {
+        /// The id that was given.
+        plan: PlanId,
+    },
+    /// The plan is in a state in which this cannot be done.
+    #[error("bring plan {plan} to {to}: it is {state}, or has begun, and cannot be from there")]
+    PlanNotNow {
+        /// Which plan.
+        plan: PlanId,
+        /// The state it is in.
+        state: PlanState,
+        /// The state it was to go to.
+        to: PlanState,
     },
     /// The pipeline has no such stage.
     #[error("find stage {stage}: the pipeline has none of this name")]
@@ -96,6 +119,40 @@ pub enum PromotionError {
         /// Who has it, or that nobody has.
         reason: String,
     },
+    /// Nothing is left to be reviewed.
+    #[error("review {promotion}: its glass was not broken, or somebody has reviewed it already")]
+    NoObligation {
+        /// Which promotion.
+        promotion: PromotionId,
+    },
+    /// A lane cannot be what was asked for.
+    #[error("use lane {lane}: {reason}")]
+    Lane {
+        /// Which lane.
+        lane: Name,
+        /// Which other lane is in the way, and what to do.
+        reason: String,
+    },
+    /// The stage has lanes, each with a release of its own.
+    #[error(
+        "{attempted} stage {stage}: its lanes run releases of their own; name one of them, such as {stage}/app"
+    )]
+    HasLanes {
+        /// What was attempted.
+        attempted: &'static str,
+        /// Which stage.
+        stage: Name,
+    },
+    /// A hold cannot be put on a stage or lifted.
+    #[error("{attempted} stage {stage}: {reason}")]
+    Hold {
+        /// What was attempted.
+        attempted: &'static str,
+        /// Which stage.
+        stage: Name,
+        /// Who holds it, or that nobody does.
+        reason: String,
+    },
     /// The request id was used before, for something else.
     #[error("use request id {request_id}: another command of stage {stage} has used it; choose a new one")]
     RequestIdReused {
@@ -132,6 +189,36 @@ pub enum PromotionError {
         /// The version byte of the event.
         format: u8,
     },
+    /// An event fits its chain, and this build does not know what it says: a newer one wrote it.
+    #[error(
+        "read event {position} of stream {stream}: this build does not know it ({reason}); use a newer build"
+    )]
+    UnknownEvent {
+        /// Which stream.
+        stream: Name,
+        /// Which event of it, from 1.
+        position: u64,
+        /// What is not known.
+        reason: String,
+    },
+    /// What is to be recorded is larger than a journal takes.
+    #[error(
+        "write an event to stream {stream}: it has {bytes} bytes, at most {limit} are allowed; ask for less at once"
+    )]
+    TooLarge {
+        /// Which stream.
+        stream: Name,
+        /// How many bytes it has.
+        bytes: usize,
+        /// How many an event may have.
+        limit: usize,
+    },
+    /// A text is no checkpoint.
+    #[error("read a checkpoint of the journal: {reason}")]
+    Checkpoint {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A journal, a stage, a gate or another seam failed.
     #[error("{attempted}")]
     Seam {
@@ -160,17 +247,27 @@ impl PromotionError {
             | Self::Release { .. }
             | Self::Pipeline { .. }
             | Self::Setup { .. }
-            | Self::Plan { .. } => ErrorKind::Invalid,
-            Self::UnknownStage { .. } | Self::UnknownPromotion { .. } => ErrorKind::NotFound,
+            | Self::Calendar { .. }
+            | Self::Plan { .. }
+            | Self::Checkpoint { .. } => ErrorKind::Invalid,
+            Self::UnknownPlan { .. } | Self::UnknownStage { .. } | Self::UnknownPromotion { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Denied { .. } => ErrorKind::Denied,
             Self::NotNow { .. }
+            | Self::PlanNotNow { .. }
             | Self::NoRollbackTarget { .. }
             | Self::StaleDriver { .. }
             | Self::Lease { .. }
+            | Self::Hold { .. }
+            | Self::NoObligation { .. }
+            | Self::Lane { .. }
+            | Self::HasLanes { .. }
             | Self::RequestIdReused { .. } => ErrorKind::Conflict,
+            Self::TooLarge { .. } => ErrorKind::Exhausted,
             Self::Contended { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::NewerFormat { .. } => ErrorKind::Unsupported,
+            Self::NewerFormat { .. } | Self::UnknownEvent { .. } => ErrorKind::Unsupported,
             Self::Seam { source, .. } => source.kind(),
             Self::Internal { .. } => ErrorKind::Internal,
         }

@@ -1,6 +1,7 @@
 //! Gates look at a release before it is started.
 
 mod fetch;
+mod health;
 mod inspect;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use mcp_core::{Principal, SeamError, Timestamp};
 use crate::{Kind, PromotionId, Release};
 
 pub use fetch::FetchGate;
+pub use health::HealthGate;
 pub use inspect::InspectGate;
 
 /// The error of a [`Gate`].
@@ -28,6 +30,20 @@ pub struct GateRequest<'a> {
     pub requester: &'a Principal,
     /// The time, by the engine's clock.
     pub now: Timestamp,
+}
+
+impl<'a> GateRequest<'a> {
+    /// As the engine asks; for tests of a gate.
+    #[must_use]
+    pub const fn new(
+        promotion: &'a PromotionId,
+        kind: Kind,
+        release: &'a Release,
+        requester: &'a Principal,
+        now: Timestamp,
+    ) -> Self {
+        Self { promotion, kind, release, requester, now }
+    }
 }
 
 /// What a gate says.
@@ -85,6 +101,12 @@ pub trait Gate: Send + Sync {
     /// # Errors
     /// `Err` means that it could not be found out. The promotion then waits, and the gate is asked again.
     async fn check(&self, request: &GateRequest<'_>) -> Result<GateAnswer, GateError>;
+
+    /// Whether it looks at what the release is, rather than at whether this is a good time for it: then it is asked also when somebody has
+    /// [broken the glass](crate::Glass). Always the same; true unless a gate says otherwise, such as one that asks a calendar or a board.
+    fn guards_integrity(&self) -> bool {
+        true
+    }
 }
 
 const _: Option<&dyn Gate> = None;

@@ -1,9 +1,13 @@
 //! Judges decide from samples whether a release is well.
 
+mod beside;
+mod burn;
 mod count;
 mod guardrail;
 mod rank;
 mod sequential;
+mod thin;
+mod together;
 
 use std::fmt;
 
@@ -13,9 +17,13 @@ use serde_json::Value;
 
 use crate::{Sample, Window};
 
+pub use beside::{Beside, Shadow};
+pub(crate) use beside::{Heard, hear};
+pub use burn::Burn;
 pub use count::CountTest;
-pub use guardrail::Guardrail;
-pub use rank::RankTest;
+pub use guardrail::{Guardrail, Limit};
+pub use rank::{Metric, RankTest};
+pub use together::{Sequential, Together};
 
 /// The error of a [`Judge`].
 pub type JudgeError = SeamError;

@@ -1,10 +1,28 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! Release plans: in which order artifacts that depend on each other are changed.
+
+mod course;
+mod edge;
+mod event;
+mod groups;
+mod next;
+mod request;
+mod state;
+mod status;
+
 use std::fmt;
 
 use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::PromotionError;
+pub(crate) use course::{Course, Standing};
+pub use edge::Edge;
+pub use event::{PlanEntry, PlanHappened, PlanRequested};
+use groups::{exclusion, groups};
+pub(crate) use next::{PlanNext, Runs, Seen, changed, failure, next};
+pub use request::{Item, Need, OnFailure, PlanRequest, Present};
+pub use state::PlanState;
+pub use status::{Part, PartState, PlanId, PlanStatus};
 
 /// That one side of an artifact does not work beside a side of another one.
 ///
@@ -69,34 +87,51 @@ impl Plan {
         constraints: &[Constraint],
         lockstep: Lockstep,
     ) -> Result<Self, PromotionError> {
-        let refuse = |reason: String| Err(PromotionError::Plan { reason });
-        let mut names = BTreeSet::new();
-        for artifact in artifacts {
-            if let Some(twice) = names.replace(artifact) {
-                return refuse(format!("{twice} stands in it twice"));
-            }
+        let mut names: Vec<Name> = artifacts.into_iter().collect();
+        names.sort();
+        if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, other)| one == other) {
+            return refuse(format!("{twice} stands in it twice"));
         }
-        let names: Vec<Name> = names.into_iter().collect();
-        let number: BTreeMap<&Name, usize> = names.iter().zip(0..).collect();
-        let mut first = vec![BTreeSet::new(); names.len()];
+        let mut edges = vec![Vec::new(); names.len()];
         for constraint in constraints {
-            let (Some(new), Some(old)) = (number.get(&constraint.new), number.get(&constraint.old)) else {
+            let place = |name: &Name| names.binary_search(name).ok();
+            let (Some(new), Some(old)) = (place(&constraint.new), place(&constraint.old)) else {
                 return refuse(format!("it has not both artifacts of a constraint: {constraint}"));
             };
             if new == old {
                 return refuse(format!("{} is constrained by itself", constraint.new));
             }
-            if let Some(before) = first.get_mut(*new) {
-                before.insert(*old);
+            if let Some(before) = edges.get_mut(new) {
+                before.push(old);
             }
+        }
+        Self::arrange(&names, edges, lockstep, |new, old| match (names.get(new), names.get(old)) {
+            (Some(new), Some(old)) => Constraint::new(new.clone(), old.clone()).to_string(),
+            _ => String::new(),
+        })
+    }
+
+    /// Orders `names`, which are sorted, by `edges` from each to those that go before it; `shown` says why one does.
+    fn arrange(
+        names: &[Name],
+        mut edges: Vec<Vec<usize>>,
+        lockstep: Lockstep,
+        shown: impl Fn(usize, usize) -> String,
+    ) -> Result<Self, PromotionError> {
+        for before in &mut edges {
+            before.sort_unstable();
+            before.dedup();
         }
         let mut wave_of: Vec<usize> = vec![0; names.len()];
         let mut waves: Vec<Wave> = Vec::new();
-        for group in groups(&first) {
+        for group in groups(&edges) {
             if group.len() > 1 && lockstep == Lockstep::Refuse {
-                return refuse(exclusion(&names, &first, &group));
+                let [there, back] = exclusion(&edges, &group);
+                let between = if there.1 == back.0 { "" } else { ", which others of the group lead back to" };
+                let (there, back) = (shown(there.0, there.1), shown(back.0, back.1));
+                return refuse(format!("no order satisfies both: {there}{between}, and {back}"));
             }
-            let before = group.iter().filter_map(|member| first.get(*member)).flatten();
+            let before = group.iter().filter_map(|member| edges.get(*member)).flatten();
             let after =
                 before.filter(|member| !group.contains(member)).filter_map(|member| wave_of.get(*member));
             let wave = after.map(|wave| wave.saturating_add(1)).max().unwrap_or(0);
@@ -131,106 +166,8 @@ impl Plan {
     }
 }
 
-/// The strongly connected components of `first` (edges from each artifact to those that go before it), each sorted, every one behind those
-/// that it depends on. Tarjan, "Depth-first search and linear graph algorithms", 1972, with a stack of its own instead of recursion.
-fn groups(first: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
-    let edges: Vec<Vec<usize>> = first.iter().map(|before| before.iter().copied().collect()).collect();
-    let mut state = Search { index: vec![None; first.len()], low: vec![0; first.len()], ..Search::default() };
-    for root in 0..first.len() {
-        if state.index.get(root).is_some_and(Option::is_none) {
-            state.visit(root, &edges);
-        }
-    }
-    state.found
-}
-
-#[derive(Default)]
-struct Search {
-    index: Vec<Option<usize>>,
-    low: Vec<usize>,
-    open: Vec<usize>,
-    is_open: BTreeSet<usize>,
-    next: usize,
-    found: Vec<BTreeSet<usize>>,
-}
-
-impl Search {
-    fn enter(&mut self, node: usize) {
-        if let (Some(index), Some(low)) = (self.index.get_mut(node), self.low.get_mut(node)) {
-            (*index, *low) = (Some(self.next), self.next);
-        }
-        self.next = self.next.saturating_add(1);
-        self.open.push(node);
-        self.is_open.insert(node);
-    }
-
-    fn lower(&mut self, node: usize, to: usize) {
-        if let Some(low) = self.low.get_mut(node) {
-            *low = (*low).min(to);
-        }
-    }
-
-    fn visit(&mut self, root: usize, edges: &[Vec<usize>]) {
-        self.enter(root);
-        let mut path = vec![(root, 0)];
-        while let Some((node, tried)) = path.last_mut() {
-            let node = *node;
-            if let Some(other) = edges.get(node).and_then(|edges| edges.get(*tried)).copied() {
-                *tried = tried.saturating_add(1);
-                match self.index.get(other).copied().flatten() {
-                    None => {
-                        self.enter(other);
-                        path.push((other, 0));
-                    }
-                    Some(index) if self.is_open.contains(&other) => self.lower(node, index),
-                    Some(_) => {}
-                }
-                continue;
-            }
-            path.pop();
-            let low = self.low.get(node).copied().unwrap_or_default();
-            if let Some((parent, _)) = path.last() {
-                let parent = *parent;
-                self.lower(parent, low);
-            }
-            if self.index.get(node).copied().flatten() == Some(low) {
-                let mut group = BTreeSet::new();
-                while let Some(member) = self.open.pop() {
-                    self.is_open.remove(&member);
-                    group.insert(member);
-                    if member == node {
-                        break;
-                    }
-                }
-                self.found.push(group);
-            }
-        }
-    }
-}
-
-/// Two constraints of a group that together exclude every order: one that puts an artifact before another, and the last one of the way back.
-fn exclusion(names: &[Name], first: &[BTreeSet<usize>], group: &BTreeSet<usize>) -> String {
-    let inside =
-        |node: usize| first.get(node).into_iter().flatten().copied().filter(|other| group.contains(other));
-    let start = group.iter().next().copied().unwrap_or_default();
-    let target = inside(start).next().unwrap_or(start);
-    // Breadth first from the artifact that `start` waits for, until somebody waits for `start`.
-    let mut seen = BTreeSet::from([target]);
-    let mut queue = std::collections::VecDeque::from([target]);
-    let mut last = target;
-    while let Some(node) = queue.pop_front() {
-        if inside(node).any(|other| other == start) {
-            last = node;
-            break;
-        }
-        queue.extend(inside(node).filter(|other| seen.insert(*other)));
-    }
-    let shown = |new: usize, old: usize| match (names.get(new), names.get(old)) {
-        (Some(new), Some(old)) => Constraint::new(new.clone(), old.clone()).to_string(),
-        _ => String::new(),
-    };
-    let between = if last == target { "" } else { ", which others of the group lead back to" };
-    format!("no order satisfies both: {}{between}, and {}", shown(start, target), shown(last, start))
+fn refuse<T>(reason: String) -> Result<T, PromotionError> {
+    Err(PromotionError::Plan { reason })
 }
 
 #[cfg(test)]

@@ -1,3 +1,7 @@
+mod check;
+#[cfg(test)]
+mod fields;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -5,27 +9,43 @@ use mcp_core::{Digest, Name, ParseError};
 use serde::{Deserialize, Serialize};
 
 use crate::verification::{JudgeChoice, Judged, OnInconclusive, Verification};
-use crate::{Guardrail, PromotionError, millis};
+use crate::{Calendar, Guardrail, Level, PromotionError, Windows, millis};
+
+pub(crate) use check::odd;
 
 /// What must hold before a release goes into a stage, and what happens while it does. Plain data; recorded with every request, so that
 /// a later change of the pipeline leaves what is under way alone.
 ///
 /// Durations are whole milliseconds.
+#[doc = include_str!("policy/fields.md")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Policy {
     /// How the release is judged once it runs.
     pub verification: Verification,
+    /// Whether the engine requests by itself, in the name of `automatic`, what has succeeded and soaked in the stages before; false by
+    /// default. Only what came there forward, and each release once: not what ran in this stage before, not in place of what a person
+    /// requested since, and after the stage went back not before somebody lifts the hold or promotes a release by hand. Approvals, gates,
+    /// windows and all the rest count as for a person's request. A newer one takes the place of one that is still pending, and so does a
+    /// person's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
     /// Stages in which this very release must have succeeded before; none by default.
     #[serde(default)]
     pub after: BTreeSet<Name>,
-    /// How long it must have run in each of those, in milliseconds; 0 by default.
+    /// Whether all of those count or one is enough; all by default.
+    #[serde(default, skip_serializing_if = "UpstreamRule::is_all")]
+    pub upstream: UpstreamRule,
+    /// How long it must have run in each stage that counts, in milliseconds; 0 by default.
     #[serde(default, rename = "soak_ms", with = "millis")]
     pub soak: Duration,
     /// How many distinct eligible people, other than the requester, must approve; 0 by default.
     #[serde(default)]
     pub approvals: u32,
+    /// Approvals in several levels, in order, instead of `approvals`; none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Level>,
     /// For how long an approval counts, in milliseconds; for ever by default.
     #[serde(default, rename = "approval_expires_after_ms", with = "millis::option")]
     pub approval_expires_after: Option<Duration>,
@@ -38,6 +58,9 @@ pub struct Policy {
     /// After how long a request that was not started expires, in milliseconds; seven days by default, never where absent in JSON.
     #[serde(default, rename = "expires_after_ms", with = "millis::option")]
     pub expires_after: Option<Duration>,
+    /// Calendars within which it may start, and freezes within which it may not; at any time by default.
+    #[serde(default, skip_serializing_if = "Windows::is_empty")]
+    pub windows: Windows,
     /// What rolling back means when nothing ran before; to pause, by default.
     #[serde(default)]
     pub on_no_predecessor: OnNoPredecessor,
@@ -45,12 +68,50 @@ pub struct Policy {
     /// release of a stage, and one that it runs already, have nothing to be compared with and reach everything at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canary: bool,
+    /// For how long the judge goes on to look after a success, in milliseconds; not at all by default. A regression in that time asks for
+    /// a rollback and holds the stage. The judge begins anew, and may spend its false-rollback budget once more.
+    #[serde(default, rename = "watch_ms", with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Duration>,
     /// How calls to the stage are repeated and bounded.
     #[serde(default)]
     pub calls: Calls,
-    /// A name that could not be parsed; reported when the pipeline is built.
+    /// How soon somebody must review it after the glass was broken, in milliseconds; three days by default.
+    #[serde(
+        default = "three_days",
+        rename = "review_within_ms",
+        with = "millis",
+        skip_serializing_if = "is_three_days"
+    )]
+    pub review_within: Duration,
+    /// Names that could not be parsed; reported when the pipeline is built.
     #[serde(skip)]
-    refused: Option<ParseError>,
+    refused: Vec<ParseError>,
+}
+
+const fn three_days() -> Duration {
+    Duration::from_secs(3 * 24 * 60 * 60)
+}
+
+fn is_three_days(duration: &Duration) -> bool {
+    *duration == three_days()
+}
+
+/// How many of the stages before must have seen a release succeed, and soak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum UpstreamRule {
+    /// Every one.
+    #[default]
+    All,
+    /// One is enough, whichever.
+    AnyOf,
+}
+
+impl UpstreamRule {
+    const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
 }
 
 /// What happens to requests that wait.
@@ -63,6 +124,39 @@ pub enum Queue {
     Serial,
     /// A new request takes the place of those that are still pending.
     SupersedePending,
+    /// Up to this many promotions are under way at once, at least 1, each in a [`Lane`](crate::Lane) of the stage: releases of the same
+    /// artifacts share a lane, in which each gets its turn, and lanes have no artifact in common.
+    ///
+    /// A lane is a stage of its own inside the stage: what it runs, what it goes back to, its watch and its driver are its own, and its
+    /// promotions are called after it, such as `prod/app/7`. A release whose artifacts are partly those of a lane is refused. A request
+    /// is made in the stage and finds its lane; a rollback is asked for in a lane. A hold of the stage holds all of its lanes, and one of a
+    /// lane that lane. A stage after this one looks at the lane with exactly the artifacts of its release. Request ids count within a
+    /// lane. The engine is given the stage with [`EngineBuilder::lanes`](crate::EngineBuilder::lanes).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use mcp_core::Digest;
+    /// # use mcp_promotion::*;
+    /// # async fn example(site: impl Fn(&Lane) -> Arc<dyn Stage> + Send + Sync + 'static) -> Result<(), PromotionError> {
+    /// let policy = Policy::unverified("demo").queue(Queue::Parallel(2));
+    /// let pipeline = Pipeline::builder().stage("prod", policy).build()?;
+    /// let engine = Engine::builder(pipeline, MemoryJournal::new()).lanes("prod", site).build()?;
+    /// let shop = engine.request("prod", &Release::of([("shop@2.0.0", Digest::of(b"s"))])?, "alice").await?;
+    /// let blog = engine.request("prod", &Release::of([("blog@1.1.0", Digest::of(b"b"))])?, "alice").await?;
+    /// println!("{shop} and {blog} may be under way at once"); // prod/shop/1 and prod/blog/1
+    /// engine.rollback("prod/shop", "bob").await?; // the blog stays as it is
+    /// # Ok(())
+    /// # }
+    /// ```
+    Parallel(u32),
+}
+
+impl Queue {
+    /// Whether the stage has lanes.
+    #[must_use]
+    pub const fn is_parallel(self) -> bool {
+        matches!(self, Self::Parallel(_))
+    }
 }
 
 /// What rolling back means when nothing ran before.
@@ -102,6 +196,9 @@ impl Calls {
     /// The longest wait between two attempts.
     pub const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
+    /// The shortest wait between two attempts at what a policy does not count.
+    pub(crate) const MIN_BACKOFF: Duration = Duration::from_millis(1);
+
     /// How long to wait after this many failures in a row.
     #[must_use]
     pub fn backoff_after(&self, failures: u32) -> Duration {
@@ -116,17 +213,23 @@ impl Policy {
     pub fn verified_by(verification: Verification) -> Self {
         Self {
             verification,
+            automatic: false,
             after: BTreeSet::new(),
+            upstream: UpstreamRule::default(),
             soak: Duration::ZERO,
             approvals: 0,
+            levels: Vec::new(),
             approval_expires_after: None,
             gates: BTreeSet::new(),
             queue: Queue::default(),
             expires_after: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            windows: Windows::default(),
             on_no_predecessor: OnNoPredecessor::default(),
             canary: false,
+            watch: None,
             calls: Calls::default(),
-            refused: None,
+            review_within: three_days(),
+            refused: Vec::new(),
         }
     }
 
@@ -150,8 +253,25 @@ impl Policy {
     /// `judge` decides, over windows of this length.
     #[must_use]
     pub fn judged_by(judge: JudgeChoice, window: Duration) -> Self {
-        let on_inconclusive = OnInconclusive::default();
-        Self::verified_by(Verification::Judged(Judged { judge, window, on_inconclusive }))
+        Self::verified_by(Verification::Judged(Judged::by(judge, window)))
+    }
+
+    /// `guardrail` stands beside the judge, and fails the release by itself; without effect where nothing is judged.
+    #[must_use]
+    pub fn guardrail(mut self, guardrail: Guardrail) -> Self {
+        if let Verification::Judged(judged) = &mut self.verification {
+            judged.guardrails.push(guardrail);
+        }
+        self
+    }
+
+    /// `judge` is asked too, and what it says is journaled and never acted upon; without effect where nothing is judged.
+    #[must_use]
+    pub fn shadow(mut self, judge: JudgeChoice) -> Self {
+        if let Verification::Judged(judged) = &mut self.verification {
+            judged.shadow.push(judge);
+        }
+        self
     }
 
     /// This very release must have succeeded in `stage` before.
@@ -159,8 +279,22 @@ impl Policy {
     pub fn after(mut self, stage: impl TryInto<Name, Error = ParseError>) -> Self {
         match stage.try_into() {
             Ok(stage) => drop(self.after.insert(stage)),
-            Err(error) => self.refused = Some(error),
+            Err(error) => self.refused.push(error),
         }
+        self
+    }
+
+    /// What has succeeded in the stages before is requested without anybody asking.
+    #[must_use]
+    pub const fn automatic(mut self) -> Self {
+        self.automatic = true;
+        self
+    }
+
+    /// How many of the stages before must have seen it succeed, and soak.
+    #[must_use]
+    pub const fn upstream(mut self, rule: UpstreamRule) -> Self {
+        self.upstream = rule;
         self
     }
 
@@ -169,7 +303,7 @@ impl Policy {
     pub fn gate(mut self, name: impl TryInto<Name, Error = ParseError>) -> Self {
         match name.try_into() {
             Ok(name) => drop(self.gates.insert(name)),
-            Err(error) => self.refused = Some(error),
+            Err(error) => self.refused.push(error),
         }
         self
     }
@@ -185,6 +319,13 @@ impl Policy {
     #[must_use]
     pub const fn approvals(mut self, approvals: u32) -> Self {
         self.approvals = approvals;
+        self
+    }
+
+    /// One more level of approvals, after those that were given.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.levels.push(level);
         self
     }
 
@@ -209,6 +350,21 @@ impl Policy {
         self
     }
 
+    /// It may start while this calendar takes place, or another one that was given so.
+    #[must_use]
+    pub fn allow(mut self, calendar: Calendar) -> Self {
+        self.windows.allow.push(calendar);
+        self
+    }
+
+    /// A freeze: it does not start while this calendar takes place. A rollback that somebody requests does, unless
+    /// [`Windows::rollbacks_too`] is set.
+    #[must_use]
+    pub fn deny(mut self, calendar: Calendar) -> Self {
+        self.windows.deny.push(calendar);
+        self
+    }
+
     /// What rolling back means when nothing ran before.
     #[must_use]
     pub const fn on_no_predecessor(mut self, choice: OnNoPredecessor) -> Self {
@@ -220,6 +376,13 @@ impl Policy {
     #[must_use]
     pub const fn canary(mut self) -> Self {
         self.canary = true;
+        self
+    }
+
+    /// The judge goes on to look for this long after a success.
+    #[must_use]
+    pub const fn watch(mut self, duration: Duration) -> Self {
+        self.watch = Some(duration);
         self
     }
 
@@ -239,6 +402,13 @@ impl Policy {
         self
     }
 
+    /// How soon somebody must review it after the glass was broken.
+    #[must_use]
+    pub const fn review_within(mut self, duration: Duration) -> Self {
+        self.review_within = duration;
+        self
+    }
+
     /// What identifies it: the digest of its JSON.
     ///
     /// # Errors
@@ -254,64 +424,29 @@ impl Policy {
     /// The policy of a rollback into the same stage: no approvals, no stages before, everywhere at once, the same gates and verification.
     pub(crate) fn for_rollback(&self) -> Self {
         Self {
+            automatic: false,
             after: BTreeSet::new(),
+            upstream: UpstreamRule::All,
             soak: Duration::ZERO,
             approvals: 0,
-            queue: Queue::Serial,
+            levels: Vec::new(),
+            queue: if self.queue.is_parallel() { self.queue } else { Queue::Serial },
+            windows: if self.windows.rollbacks_too { self.windows.clone() } else { Windows::default() },
             canary: false,
+            watch: None,
             ..self.clone()
         }
     }
 
-    /// Why it cannot be obeyed.
-    pub(crate) fn contradiction(&self) -> Option<String> {
-        if let Some(error) = &self.refused {
-            return Some(error.to_string());
+    /// What is left of it when somebody breaks the glass: success in the stages before, and the gates, as far as these are not skipped.
+    pub(crate) fn with_broken_glass(&self) -> Self {
+        Self {
+            soak: Duration::ZERO,
+            approvals: 0,
+            levels: Vec::new(),
+            windows: Windows::default(),
+            ..self.clone()
         }
-        let mut durations = vec![
-            ("soak", Some(self.soak)),
-            ("approval_expires_after", self.approval_expires_after),
-            ("expires_after", self.expires_after),
-            ("calls.backoff", Some(self.calls.backoff)),
-            ("calls.timeout", Some(self.calls.timeout)),
-        ];
-        if let Verification::Judged(judged) = &self.verification {
-            durations.push(("window", Some(judged.window)));
-            if judged.window.is_zero() {
-                return Some("a window of no length never ends".to_owned());
-            }
-            if let Some(why) = judged.judge.contradiction() {
-                return Some(why);
-            }
-            if let JudgeChoice::Guardrail(guardrail) = &judged.judge {
-                durations.push(("bake", Some(guardrail.bake)));
-                durations.push(("patience", Some(guardrail.patience)));
-            }
-        }
-        for (field, duration) in durations {
-            let duration = duration.unwrap_or_default();
-            if !duration.subsec_nanos().is_multiple_of(1_000_000) {
-                return Some(format!("{field} of {duration:?} is not a whole number of milliseconds"));
-            }
-        }
-        if self.calls.attempts == 0 || self.calls.timeout.is_zero() {
-            return Some(
-                "no attempts, or a timeout of nothing, mean that nothing can ever be applied".to_owned(),
-            );
-        }
-        if !self.soak.is_zero() && self.after.is_empty() {
-            return Some("it asks for a soak time, but comes after no stage".to_owned());
-        }
-        if self.approval_expires_after.is_some() && self.approvals == 0 {
-            return Some("its approvals expire, but it asks for none".to_owned());
-        }
-        if self.canary && matches!(self.verification, Verification::Unverified { .. }) {
-            return Some("it asks for a canary, but nobody looks whether it is well".to_owned());
-        }
-        if self.expires_after.is_some_and(|expiry| expiry < self.soak) {
-            return Some("a request expires before its soak time has passed".to_owned());
-        }
-        None
     }
 }
 
@@ -325,14 +460,25 @@ mod tests {
         let variants = [
             base.clone(),
             base.clone().after("dev"),
+            base.clone().automatic(),
+            base.clone().upstream(UpstreamRule::AnyOf),
             base.clone().gate("scan"),
             base.clone().approvals(2),
+            base.clone().level(Level::new("lead".parse().unwrap(), 2)),
             base.clone().expires_after(None),
             base.clone().soak(Duration::from_secs(1)),
             base.clone().queue(Queue::SupersedePending),
+            base.clone().queue(Queue::Parallel(2)),
+            base.clone().queue(Queue::Parallel(3)),
             base.clone().on_inconclusive(OnInconclusive::RollBack),
             base.clone().on_no_predecessor(OnNoPredecessor::Remove),
             base.clone().canary(),
+            base.clone()
+                .deny(Calendar::span("freeze", "UTC", "2026-12-24T00:00", "2026-12-27T00:00").unwrap()),
+            base.clone().guardrail(Guardrail::default()),
+            base.clone().shadow(JudgeChoice::Guardrail(Guardrail::default())),
+            base.clone().watch(Duration::from_secs(7)),
+            base.clone().review_within(Duration::from_secs(8)),
             base.clone().approval_expires_after(Duration::from_secs(9)),
             base.calls(Calls { attempts: 9, ..Calls::default() }),
             Policy::unverified("demo"),
@@ -349,10 +495,27 @@ mod tests {
     #[test]
     fn a_policy_without_a_canary_reads_and_writes_as_before_there_were_canaries() {
         let json = serde_json::to_string(&Policy::unverified("demo")).unwrap();
-        assert!(!json.contains("canary"), "{json}");
+        for added in ["canary", "upstream", "watch", "review", "automatic"] {
+            assert!(!json.contains(added), "{json}");
+        }
         assert!(!serde_json::from_str::<Policy>(&json).unwrap().canary);
         let asks = serde_json::to_string(&Policy::healthy_for(Duration::from_secs(60)).canary()).unwrap();
         assert!(asks.contains("\"canary\":true"), "{asks}");
+    }
+
+    /// The same for what stands beside the judge, and for what guardrails can limit.
+    #[test]
+    fn a_policy_without_guardrails_and_shadows_keeps_the_digest_that_it_had_before_there_were_any() {
+        let policy = Policy::healthy_for(Duration::from_secs(60));
+        let json = concat!(
+            r#"{"verification":{"judged":{"judge":{"guardrail":{"max_errors_ppm":10000,"consecutive":3,"min_requests":1,"min_windows":3,"#,
+            r#""bake_ms":60000,"patience_ms":300000}},"window_ms":10000,"on_inconclusive":"pause"}},"#
+        );
+        let written = serde_json::to_string(&policy).unwrap();
+        assert!(written.starts_with(json), "{written}");
+        let rank = serde_json::to_string(&JudgeChoice::Rank(crate::RankTest::default())).unwrap();
+        let count = serde_json::to_string(&JudgeChoice::Count(crate::CountTest::default())).unwrap();
+        assert!(!rank.contains("metric") && !count.contains("min_instances"), "{rank} {count}");
     }
 
     #[test]

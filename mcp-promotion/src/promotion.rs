@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::approval::Ballot;
-use crate::judge::Judgement;
-use crate::{Evidence, Policy, PromotionError, Reach, Release, State};
+use crate::judge::{Beside, Judgement};
+use crate::{Evidence, Glass, Policy, PromotionError, Reach, Release, Sampled, State};
 
 /// Names one promotion: its stage, and the position of its request in the stage's stream, shown as `prod/7`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +78,8 @@ pub enum Kind {
 }
 
 /// One release on its way into one stage, as the stage's stream tells it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Promotion {
     /// Which stage, and which promotion of it.
@@ -107,12 +108,14 @@ pub struct Promotion {
     pub votes: Vec<Ballot>,
     /// What the gates said in the step that started it.
     pub evidence: Option<Evidence>,
+    /// That the glass was broken for it, so that it starts without waiting.
+    pub glass: Option<Glass>,
     /// How often in a row a call to the stage failed since it entered its state.
     pub failures: u32,
     /// When such a call failed last, and what it said.
     pub last_failure: Option<(Timestamp, String)>,
-    /// What delays it while it is pending: which gate or seam, and what it said.
-    pub delay: Option<(String, String)>,
+    /// What delays it while it is pending.
+    pub delay: Option<Delay>,
     /// How far its release got, as the stage has confirmed it on the way forward; `None` before that.
     pub reach: Option<Reach>,
     /// How far its verification has come.
@@ -133,8 +136,22 @@ pub struct Promotion {
     pub pin_released: bool,
 }
 
+/// Which gate or seam does not let a promotion start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Delay {
+    /// Which, such as `gate scan`.
+    pub by: String,
+    /// What it said.
+    pub why: String,
+    /// Until when, where it said so when it said this first.
+    pub until: Option<Timestamp>,
+}
+
 /// How far a verification has come.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Progress {
     /// Until when the stage was sampled; at first, when the release was applied.
@@ -143,8 +160,21 @@ pub struct Progress {
     pub windows: u64,
     /// What the judge keeps from window to window.
     pub judge: Value,
-    /// What the judge said last.
+    /// What was said last: by the judge, unless a guardrail beside it decided.
     pub judgement: Judgement,
+    /// What guardrails and shadow judges keep and said last.
+    pub beside: Beside,
+}
+
+impl Progress {
+    /// Goes on by one window.
+    pub(crate) fn take(&mut self, sampled: &Sampled) {
+        self.until = sampled.window.to;
+        self.windows = self.windows.saturating_add(1);
+        self.judge = sampled.judge.clone();
+        self.judgement = sampled.judgement.clone();
+        self.beside = sampled.beside.clone();
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mcp_core::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::Latencies;
 
 /// A span of time over which a stage counts; `from` is part of it, `to` is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +34,8 @@ pub enum Arm {
 }
 
 /// What one instance counted in one window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// Which instance.
     pub instance: String,
@@ -41,19 +45,59 @@ pub struct Sample {
     pub good: u64,
     /// How many requests it had; never less than `good`.
     pub total: u64,
+    /// Until when it was counted, where the host knows: a sample that ends no later than its window begins is stale and left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Further numbers by name, such as memory in use; larger is worse. None by default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<String, f64>,
+    /// How long its requests took, where that was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latencies: Option<Latencies>,
 }
 
 impl Sample {
     /// Of an instance that runs the new release.
     #[must_use]
     pub fn canary(instance: impl Into<String>, good: u64, total: u64) -> Self {
-        Self { instance: instance.into(), arm: Arm::Canary, good, total }
+        Self::of(instance.into(), Arm::Canary, good, total)
     }
 
     /// Of an instance that runs the previous release at the same time.
     #[must_use]
     pub fn baseline(instance: impl Into<String>, good: u64, total: u64) -> Self {
-        Self { instance: instance.into(), arm: Arm::Baseline, good, total }
+        Self::of(instance.into(), Arm::Baseline, good, total)
+    }
+
+    const fn of(instance: String, arm: Arm, good: u64, total: u64) -> Self {
+        Self { instance, arm, good, total, at: None, numbers: BTreeMap::new(), latencies: None }
+    }
+
+    /// Counted until then.
+    #[must_use]
+    pub const fn at(mut self, at: Timestamp) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    /// With one number more.
+    #[must_use]
+    pub fn number(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.numbers.insert(name.into(), value);
+        self
+    }
+
+    /// With how long its requests took.
+    #[must_use]
+    pub fn latencies(mut self, latencies: Latencies) -> Self {
+        self.latencies = Some(latencies);
+        self
+    }
+
+    /// Whether it says nothing about `window`, because it was counted before.
+    #[must_use]
+    pub fn is_stale(&self, window: Window) -> bool {
+        self.at.is_some_and(|at| at <= window.from)
     }
 }
 
@@ -75,8 +119,8 @@ impl Counts {
     /// The sums of both groups.
     ///
     /// # Errors
-    /// Why the samples cannot be believed: more good requests than requests, more than [`MAX_SAMPLES`](Self::MAX_SAMPLES), or sums
-    /// that do not fit.
+    /// Why the samples cannot be believed: more good requests than requests, a number that is none, more than
+    /// [`MAX_SAMPLES`](Self::MAX_SAMPLES), or sums that do not fit.
     pub fn of(samples: &[Sample]) -> Result<(Self, Self), String> {
         if samples.len() > Self::MAX_SAMPLES {
             return Err(format!("{} samples, at most {} are taken", samples.len(), Self::MAX_SAMPLES));
@@ -86,6 +130,10 @@ impl Counts {
             if sample.good > sample.total {
                 let shown: String = sample.instance.chars().take(60).collect();
                 return Err(format!("{} of {} requests of {shown:?} went well", sample.good, sample.total));
+            }
+            if let Some((name, number)) = sample.numbers.iter().find(|(_, number)| !number.is_finite()) {
+                let shown: String = name.chars().take(60).collect();
+                return Err(format!("{shown:?} of an instance is {number}"));
             }
             let counts = match sample.arm {
                 Arm::Canary => &mut canary,
@@ -117,8 +165,27 @@ mod tests {
         assert_eq!(lie, "2 of 1 requests of \"a\" went well");
         let huge = Counts::of(&[Sample::canary("a", 0, u64::MAX), Sample::canary("b", 0, 1)]).unwrap_err();
         assert_eq!(huge, "the number of requests does not fit into 64 bits");
+        let nothing = Counts::of(&[Sample::canary("a", 1, 1).number("load", f64::NAN)]).unwrap_err();
+        assert_eq!(nothing, "\"load\" of an instance is NaN");
         let many = vec![Sample::canary("a", 0, 0); Counts::MAX_SAMPLES + 1];
         assert_eq!(Counts::of(&many).unwrap_err(), "10001 samples, at most 10000 are taken");
+    }
+
+    #[test]
+    fn a_sample_that_ends_where_its_window_begins_is_stale() {
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+        let window = Window { from: at(60), to: at(120) };
+        let stale = [59, 60, 61, 500].map(|second| Sample::canary("a", 1, 1).at(at(second)).is_stale(window));
+        assert_eq!(stale, [true, true, false, false]);
+        assert!(!Sample::canary("a", 1, 1).is_stale(window));
+    }
+
+    #[test]
+    fn a_sample_without_further_numbers_reads_and_writes_as_before_there_were_any() {
+        let json = r#"{"instance":"a","arm":"canary","good":1,"total":2}"#;
+        let sample: Sample = serde_json::from_str(json).unwrap();
+        assert_eq!(sample, Sample::canary("a", 1, 2));
+        assert_eq!(serde_json::to_string(&sample).unwrap(), json);
     }
 
     #[test]

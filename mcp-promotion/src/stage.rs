@@ -141,6 +141,8 @@ impl Context {
 /// - once `observe` was called with a fence, no call with a smaller one changes anything, however late it arrives; it fails with
 ///   `Conflict`. The target itself must compare, in the same step in which it changes: a comparison in this process is too early.
 /// - `apply` with a key whose change is already in place changes nothing and succeeds.
+/// - `apply` with a key whose change was in place, and was replaced under another key since, is a call that was delivered twice: it changes
+///   nothing, and succeeds or fails with `Conflict`. Keys need to be remembered for as long as the largest fence stays the same.
 ///
 /// The checks of `conformance::stage` (feature `conformance`) try both.
 ///

@@ -3,7 +3,9 @@ use std::time::Duration;
 use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::{CountTest, Guardrail, RankTest, millis};
+use crate::fault::Fault;
+use crate::policy::odd;
+use crate::{CountTest, Guardrail, RankTest, Together, millis};
 
 /// How a stage finds out whether a release that it runs is well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,9 +21,13 @@ pub enum Verification {
     Judged(Judged),
 }
 
-/// A verification by a judge.
+/// A verification by a judge, and by guardrails beside it.
+///
+/// The first failure of either decides. It passes in a window in which the judge and every guardrail pass, and is inconclusive in one in which
+/// none fails and one of them is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Judged {
     /// Which judge.
     pub judge: JudgeChoice,
@@ -31,6 +37,53 @@ pub struct Judged {
     /// What an inconclusive judgement leads to; to pause, by default.
     #[serde(default)]
     pub on_inconclusive: OnInconclusive,
+    /// Absolute limits beside the judge, each with its own windows in a row, bake time and patience; at most 16, none by default. They stand
+    /// outside the judge's budget of false rollbacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<Guardrail>,
+    /// Judges whose verdicts are journaled and never acted upon, to try them out; at most 16, none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<JudgeChoice>,
+}
+
+impl Judged {
+    const MAX_BESIDE: usize = 16;
+
+    /// By this judge over windows of this length, and by nothing else.
+    #[must_use]
+    pub const fn by(judge: JudgeChoice, window: Duration) -> Self {
+        let on_inconclusive = OnInconclusive::Pause;
+        Self { judge, window, on_inconclusive, guardrails: Vec::new(), shadow: Vec::new() }
+    }
+
+    /// What of it cannot be obeyed.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        const AT: &str = "verification.judged";
+        let mut faults = Vec::new();
+        if self.window.is_zero() {
+            let fault = Fault::new("a window of no length never ends", "give it a length");
+            faults.push(fault.at(format!("{AT}.window_ms")));
+        }
+        faults.extend(odd(self.window).map(|fault| fault.at(format!("{AT}.window_ms"))));
+        for (field, count) in [("guardrails", self.guardrails.len()), ("shadow", self.shadow.len())] {
+            if count > Self::MAX_BESIDE {
+                let why = format!("{count} of them are more than {}", Self::MAX_BESIDE);
+                faults.push(Fault::new(why, "leave some out").at(format!("{AT}.{field}")));
+            }
+        }
+        let advice = "give it a value that the judge can obey";
+        let mut say = |field: String, why: Option<String>| {
+            faults.extend(why.map(|why| Fault::new(why, advice).at(format!("{AT}.{field}"))));
+        };
+        say(format!("judge.{}", self.judge.kind()), self.judge.contradiction());
+        for (place, guardrail) in self.guardrails.iter().enumerate().take(Self::MAX_BESIDE) {
+            say(format!("guardrails[{place}]"), guardrail.contradiction());
+        }
+        for (place, judge) in self.shadow.iter().enumerate().take(Self::MAX_BESIDE) {
+            say(format!("shadow[{place}].{}", judge.kind()), judge.contradiction());
+        }
+        faults
+    }
 }
 
 /// Which judge decides.
@@ -44,6 +97,8 @@ pub enum JudgeChoice {
     Rank(RankTest),
     /// The built-in comparison of the counts of two groups, for requests that fail independently of each other.
     Count(CountTest),
+    /// Several of the two before under one budget.
+    Together(Together),
     /// One that the host gave to the engine's builder under this name.
     Named(Name),
 }
@@ -54,7 +109,28 @@ impl JudgeChoice {
         match self {
             Self::Rank(rank) => rank.contradiction(),
             Self::Count(count) => count.contradiction(),
-            Self::Guardrail(_) | Self::Named(_) => None,
+            Self::Together(together) => together.contradiction(),
+            Self::Guardrail(guardrail) => guardrail.contradiction(),
+            Self::Named(_) => None,
+        }
+    }
+
+    /// What it is called in the history.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Named(name) => name.as_str(),
+            _ => self.kind(),
+        }
+    }
+
+    /// Which of these it is, as in JSON.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Rank(_) => "rank",
+            Self::Count(_) => "count",
+            Self::Together(_) => "together",
+            Self::Guardrail(_) => "guardrail",
+            Self::Named(_) => "named",
         }
     }
 }

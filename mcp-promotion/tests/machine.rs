@@ -10,11 +10,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_core::{Digest, Id, Timestamp};
+use mcp_core::{Digest, Id, Principal, Timestamp};
 use mcp_promotion::machine::{Command, StageState, Verified, decide};
 use mcp_promotion::{
-    Entry, Evidence, Fence, Fencing, GateEvidence, Happened, Judgement, Kind, Policy, PromotionError, Reach,
-    Release, State, UpstreamEvidence, Vote,
+    Calendar, Entry, Evidence, Fence, Fencing, GateEvidence, Happened, Judgement, Kind, Policy,
+    PromotionError, Reach, Release, Skipped, State, UpstreamEvidence, UpstreamRule, Vote,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -57,6 +57,8 @@ impl Machine {
             policy: Arc::new(policy),
             unique: Id::from_u128(self.0.version().into()),
             holder: None,
+            glass: None,
+            succeeded_at: None,
         })
         .unwrap();
         self.0.version()
@@ -92,6 +94,8 @@ fn evidence(gates: &[&str]) -> Evidence {
         gates: gates.iter().map(gate).collect(),
         upstream: Vec::new(),
         approved_by: Vec::new(),
+        opening: None,
+        skipped: Vec::new(),
     }
 }
 
@@ -135,13 +139,40 @@ fn a_start_without_every_gate_every_approval_and_every_stage_before_is_refused()
     assert_eq!(refused(soaking(), start(evidence(&[]), Vec::new())), missing);
     let ran = |since: i64| {
         let (stage, ran_ms) = ("dev".parse().unwrap(), (100 - u64::try_from(since).unwrap()) * 1000);
-        let seen = UpstreamEvidence { stage, version: 9, promotion: 1, succeeded_at: at(since), ran_ms };
+        let seen =
+            UpstreamEvidence { stage, lane: None, version: 9, promotion: 1, succeeded_at: at(since), ran_ms };
         vec![(seen, Verified { promotion: 1, at: at(since), until: None })]
     };
     assert_eq!(refused(soaking(), start(evidence(&[]), ran(41))), missing);
     let mut machine = Machine::new(soaking());
     machine.obey(&start(evidence(&[]), ran(40))).unwrap();
     assert_eq!(machine.0.promotion(1).unwrap().state, State::Deploying);
+}
+
+/// Invariant 5.
+#[test]
+fn a_start_after_any_of_several_stages_needs_one_that_has_soaked_and_so_does_its_record() {
+    let policy =
+        || plain().after("eu").after("us").upstream(UpstreamRule::AnyOf).soak(Duration::from_secs(60));
+    let seen = |stage: &str, seconds: i64| {
+        let (stage, ran_ms) = (stage.parse().unwrap(), u64::try_from(seconds).unwrap() * 1000);
+        let since = at(100 - seconds);
+        let seen =
+            UpstreamEvidence { stage, lane: None, version: 9, promotion: 1, succeeded_at: since, ran_ms };
+        (seen, Verified { promotion: 1, at: since, until: None })
+    };
+    let mut machine = Machine::new(policy());
+    let early = start(evidence(&[]), vec![seen("eu", 59), seen("us", 1)]);
+    let missing = "the release has not succeeded and soaked in any of eu, us";
+    let refused = machine.obey(&early).unwrap_err().to_string();
+    assert_eq!(refused, format!("start prod/1: it is pending, and {missing}"));
+    let upstream = vec![seen("eu", 59).0, seen("dev", 99).0];
+    let doctored = Happened::Passed { promotion: 1, evidence: Evidence { upstream, ..evidence(&[]) } };
+    let why = machine.impossible(doctored);
+    assert_eq!(why, "the release did not succeed and soak in any of eu, us");
+    machine.obey(&start(evidence(&[]), vec![seen("eu", 59), seen("us", 60)])).unwrap();
+    let recorded = &machine.0.promotion(1).unwrap().evidence.as_ref().unwrap().upstream;
+    assert_eq!(recorded, &[seen("us", 60).0], "a success that has not soaked is no evidence");
 }
 
 /// Invariants 5 and 7: a journal that says otherwise is not believed.
@@ -186,6 +217,26 @@ fn events_that_break_the_table_or_an_invariant_cannot_have_happened() {
     }
 }
 
+/// Invariant 5: the driver is not trusted to have looked at the calendar, and neither is a journal.
+#[test]
+fn nothing_starts_outside_of_its_windows() {
+    let tuesday = || Calendar::span("tuesday", "UTC", "1970-01-01T00:00", "1970-01-01T00:01").unwrap();
+    let mut machine = Machine::new(plain().allow(tuesday()));
+    let closed = machine.obey(&start(evidence(&[]), Vec::new())).unwrap_err().to_string();
+    assert_eq!(closed, "start prod/1: it is pending, and no window is open, or a freeze is on");
+    let passed = |opening| Happened::Passed { promotion: 1, evidence: Evidence { opening, ..evidence(&[]) } };
+    assert_eq!(machine.impossible(passed(None)), "no window was open");
+    for opening in [r#"{"inside":"friday"}"#, "{}", r#"{"inside":"tuesday","until":"1970-01-01T00:01:00Z"}"#]
+    {
+        let opening = serde_json::from_str(opening).unwrap();
+        assert_eq!(machine.impossible(passed(opening)), "no window was open");
+    }
+    let frozen =
+        plain().deny(Calendar::span("freeze", "UTC", "1970-01-01T00:01", "1970-01-02T00:00").unwrap());
+    let closed = Machine::new(frozen).obey(&start(evidence(&[]), Vec::new())).unwrap_err();
+    assert_eq!(closed.to_string(), "start prod/1: it is pending, and no window is open, or a freeze is on");
+}
+
 /// Invariant 6.
 #[test]
 fn a_command_under_a_lease_that_is_not_the_newest_is_refused() {
@@ -203,7 +254,13 @@ fn a_command_under_a_lease_that_is_not_the_newest_is_refused() {
 #[test]
 fn a_vote_after_the_start_is_refused_and_a_revoked_approval_does_not_count() {
     let mut machine = Machine::new(plain().approvals(1));
-    let vote = |vote| Command::Vote { promotion: 1, voter: "bob".parse().unwrap(), vote, eligible: true };
+    let vote = |vote| Command::Vote {
+        promotion: 1,
+        voter: "bob".parse().unwrap(),
+        vote,
+        reason: String::new(),
+        standing: Some(mcp_promotion::Standing::every_level()),
+    };
     machine.obey(&vote(Vote::Approve)).unwrap();
     machine.obey(&vote(Vote::Revoke)).unwrap();
     let missing = machine.obey(&start(evidence(&[]), Vec::new())).unwrap_err().to_string();
@@ -262,6 +319,7 @@ fn a_canary_does_not_succeed_before_its_release_was_applied_everywhere() {
         trouble: None,
         judge: serde_json::Value::Null,
         judgement,
+        beside: mcp_promotion::Beside::default(),
     };
     machine.obey(&judgement(Judgement::Pass)).unwrap();
     assert_eq!(machine.0.promotion(second).unwrap().state, State::Verifying);
@@ -294,6 +352,7 @@ fn a_canary_that_was_overridden_is_not_judged_any_more() {
         trouble: None,
         judge: serde_json::Value::Null,
         judgement: Judgement::Pass,
+        beside: mcp_promotion::Beside::default(),
     }));
     assert_eq!(machine.impossible(late), format!("promotion {second} is not being judged"));
 }
@@ -305,4 +364,159 @@ fn events_from_before_there_were_canaries_mean_what_they_meant() {
     let read: Happened = serde_json::from_str(&old).unwrap();
     assert_eq!(read, Happened::Applied { promotion: 1, release: digest, reach: Reach::All });
     assert_eq!(serde_json::to_string(&read).unwrap(), old);
+}
+
+#[test]
+fn nothing_but_a_rollback_starts_in_a_held_stage_whoever_asks_and_whatever_the_stream_says() {
+    let held =
+        Happened::Held { by: "bob".parse().unwrap(), reason: "freeze".to_owned(), unique: Id::from_u128(99) };
+    let by = "bob".parse::<mcp_core::Principal>().unwrap();
+    let hold = Command::Hold { by: by.clone(), reason: "freeze".to_owned(), unique: Id::from_u128(99) };
+    let mut machine = Machine::new(plain());
+    assert!(machine.impossible(Happened::HoldLifted { by: by.clone() }).starts_with("nothing is held"));
+    machine.obey(&hold).unwrap();
+    assert!(machine.impossible(held).starts_with("the stage is held already, bob holds it since"));
+    let refused = machine.obey(&start(evidence(&[]), Vec::new())).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "start prod/1: it is pending, and bob holds it since 1970-01-01T00:01:40.000000Z: freeze"
+    );
+    // Gates that passed before the hold do not help either.
+    machine.0.apply(&Entry { at: at(100), request: None, what: passed(1, "1.0.0") }).unwrap();
+    let why = machine.impossible(changed(1, State::Pending, State::Deploying));
+    assert!(why.starts_with("promotion 1 starts although bob holds it since"), "{why}");
+    machine.obey(&Command::LiftHold { by }).unwrap();
+    machine.start(1, "1.0.0");
+    machine.obey(&hold).unwrap();
+    assert_eq!(machine.0.promotion(1).unwrap().state, State::Deploying, "what is under way goes on");
+}
+
+fn passed(promotion: u64, version: &str) -> Happened {
+    let evidence = Evidence { release: release(version).digest(), ..evidence(&[]) };
+    Happened::Passed { promotion, evidence }
+}
+
+proptest::proptest! {
+    /// Invariant 5: whoever votes, whenever, against a model that keeps one line for each person.
+    #[test]
+    fn votes_on_two_levels_agree_with_a_naive_count(
+        votes in proptest::collection::vec((0..6_usize, 0..3_u8, 0..20_i64), 0..40),
+    ) {
+        let people = ["bob", "carol", "dora", "erin", "finn", "alice"];
+        let level = |name: &str, quorum| mcp_promotion::Level::new(name.parse().unwrap(), quorum);
+        let first = level("one", 2).from_group("security".parse().unwrap(), 1);
+        let policy = plain().level(first).level(level("two", 1)).approval_expires_after(Duration::from_secs(50));
+        // bob and carol may approve level one, dora and erin both, finn level two; carol and erin are of security.
+        let levels = |who: usize| [who < 4, (2..5).contains(&who)];
+        let mut machine = Machine::new(policy);
+        let (mut model, mut now) = (std::collections::BTreeMap::new(), 100);
+        for (who, vote, later) in votes {
+            now += later;
+            let counts = |level: usize, model: &std::collections::BTreeMap<usize, (usize, i64)>| {
+                let of_it: Vec<usize> = model.iter().filter(|(_, (at, when))| *at == level && now < when + 50).map(|(who, _)| *who).collect();
+                if level == 0 { of_it.len() >= 2 && of_it.iter().any(|who| [1, 3].contains(who)) } else { !of_it.is_empty() }
+            };
+            let named = levels(who).into_iter().zip(["one", "two"]).filter(|(may, _)| *may).map(|(_, name)| name.parse().unwrap());
+            let groups = if [1, 3].contains(&who) { ["security".parse().unwrap()].into() } else { Default::default() };
+            let standing = Some(mcp_promotion::Standing::of(named.collect(), groups));
+            let (voter, vote) = (people[who].parse().unwrap(), if vote == 0 { Vote::Revoke } else { Vote::Approve });
+            let command = Command::Vote { promotion: 1, voter, vote, reason: String::new(), standing };
+            let obeyed = decide(&machine.0, &command, at(now));
+            if vote == Vote::Revoke {
+                model.remove(&who);
+            } else {
+                let standing = model.get(&who).filter(|(_, when)| now < when + 50).map(|(level, _)| *level);
+                let open = standing.unwrap_or(usize::from(counts(0, &model)));
+                let may = who != 5 && levels(who)[open];
+                proptest::prop_assert_eq!(obeyed.is_ok(), may, "{} at {}", people[who], now);
+                if may {
+                    model.insert(who, (open, now));
+                }
+            }
+            for what in obeyed.unwrap_or_default() {
+                machine.0.apply(&Entry { at: at(now), request: None, what }).unwrap();
+            }
+            let promotion = machine.0.promotion(1).unwrap();
+            let tally = mcp_promotion::tally(&promotion.votes, &promotion.policy, promotion.binding, &promotion.requester, at(now));
+            proptest::prop_assert_eq!(tally.is_complete(), counts(0, &model) && counts(1, &model));
+        }
+    }
+}
+
+/// Invariant 5: a journal in which a vote counts for a level that was not open is not believed.
+#[test]
+fn a_vote_for_a_level_that_is_not_open_cannot_have_happened() {
+    let level = |name: &str| mcp_promotion::Level::new(name.parse().unwrap(), 1);
+    let machine = Machine::new(plain().level(level("one")).level(level("two")));
+    let binding = machine.0.promotion(1).unwrap().binding;
+    let voted = |level: Option<&str>| {
+        let (level, groups) = (level.map(|level| level.parse().unwrap()), Default::default());
+        Happened::Voted {
+            promotion: 1,
+            voter: "bob".parse().unwrap(),
+            vote: Vote::Approve,
+            binding,
+            level,
+            groups,
+        }
+    };
+    for level in [None, Some("two"), Some("three")] {
+        assert_eq!(machine.impossible(voted(level)), "a vote on promotion 1 for a level that is not open");
+    }
+}
+
+#[test]
+fn a_window_after_success_of_what_is_not_watched_cannot_have_happened() {
+    let mut machine = Machine::new(plain());
+    machine.deploy(1, "1.0.0", Reach::All);
+    machine
+        .obey(&Command::Move {
+            fence: Fence(2),
+            promotion: 1,
+            to: State::Succeeded,
+            reason: "unverified".to_owned(),
+        })
+        .unwrap();
+    let window = mcp_promotion::Window { from: at(100), to: at(110) };
+    let sampled = mcp_promotion::Sampled {
+        promotion: 1,
+        window,
+        canary: mcp_promotion::Counts::default(),
+        baseline: mcp_promotion::Counts::default(),
+        trouble: None,
+        judge: serde_json::Value::Null,
+        judgement: Judgement::Fail { why: "invented".to_owned() },
+        beside: mcp_promotion::Beside::default(),
+    };
+    assert_eq!(machine.impossible(Happened::Watched(Box::new(sampled))), "promotion 1 is not being watched");
+}
+
+/// Invariant 5.
+#[test]
+fn nothing_is_skipped_unless_somebody_broke_the_glass_and_who_broke_it_does_not_review_it() {
+    let mut stage = Machine::new(plain().approvals(1).gate("scan"));
+    let promotion = 1;
+    let skipped = vec![Skipped::Gate { gate: "scan".parse().unwrap() }];
+    let passed = |skipped: &Vec<Skipped>| Happened::Passed {
+        promotion,
+        evidence: Evidence { skipped: skipped.clone(), ..evidence(&[]) },
+    };
+    assert_eq!(stage.impossible(passed(&skipped)), "gate scan did not pass");
+    let gated = Happened::Passed {
+        promotion,
+        evidence: Evidence { skipped: skipped.clone(), ..evidence(&["scan"]) },
+    };
+    assert_eq!(stage.impossible(gated), "something was skipped although nobody broke the glass");
+    let by: Principal = "dave".parse().unwrap();
+    let reviewed = |by: &str| Happened::Reviewed { promotion, by: by.parse().unwrap(), note: String::new() };
+    assert_eq!(stage.impossible(reviewed("erin")), format!("promotion {promotion} owes no review"));
+    stage.obey(&Command::BreakGlass { promotion, by: by.clone(), reason: "now".to_owned() }).unwrap();
+    for own in ["dave", "alice"] {
+        assert_eq!(stage.impossible(reviewed(own)), format!("{own} reviews what they did themselves"));
+    }
+    assert_eq!(stage.impossible(passed(&Vec::new())), "gate scan did not pass");
+    let again = Happened::GlassBroken { promotion, by, reason: "now".to_owned(), review_by: at(9) };
+    let told = format!("prod/{promotion} has no glass that could be broken");
+    assert_eq!(stage.impossible(again), told);
+    stage.0.apply(&Entry { at: at(1), request: None, what: passed(&skipped) }).unwrap();
 }

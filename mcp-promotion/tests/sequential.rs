@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_core::{Clock, Digest, ManualClock, SequentialIds};
 use mcp_promotion::{
-    Context, CountTest, Engine, Fence, Fencing, JudgeChoice, MemoryJournal, Observed, Pipeline, Policy,
-    RankTest, Release, Sample, Stage, StageError, State, Step, Window,
+    Context, CountTest, Engine, Fence, Fencing, Guardrail, JudgeChoice, MemoryJournal, Observed, Pipeline,
+    Policy, Promotion, RankTest, Release, Sample, Stage, StageError, State, Step, Window,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -55,10 +55,23 @@ fn engine(policy: &Policy, fleet: &Fleet, clock: &Arc<ManualClock>, journal: &Me
         .unwrap()
 }
 
+/// More than any release here has.
+fn loose() -> Guardrail {
+    let mut guardrail = Guardrail::default();
+    guardrail.max_errors_ppm = 100_000;
+    guardrail
+}
+
 /// Where a release ends, and after how many windows. With `restart`, a new engine goes on after each wait.
 async fn ends(choice: &str, failures: u64, restart: bool) -> (State, u64) {
     let choice: JudgeChoice = serde_json::from_str(choice).unwrap();
-    let policy = Policy::judged_by(choice, MINUTE);
+    let shadow = JudgeChoice::Guardrail(Guardrail::default());
+    let policy = Policy::judged_by(choice, MINUTE).guardrail(loose()).shadow(shadow);
+    let promotion = driven(policy, failures, restart).await;
+    (promotion.state, promotion.verification.as_ref().unwrap().windows)
+}
+
+async fn driven(policy: Policy, failures: u64, restart: bool) -> Promotion {
     let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap()));
     let (journal, fleet) = (MemoryJournal::new(), Fleet(Arc::default(), failures));
     let mut engine_now = engine(&policy, &fleet, &clock, &journal);
@@ -76,16 +89,17 @@ async fn ends(choice: &str, failures: u64, restart: bool) -> (State, u64) {
             _ => {}
         }
     }
-    let promotion = engine_now.status(&id).await.unwrap();
-    (promotion.state, promotion.verification.as_ref().unwrap().windows)
+    engine_now.status(&id).await.unwrap()
 }
 
 const RANK: &str = r#"{"rank":{"bake_ms":600000}}"#;
+const TOGETHER: &str =
+    r#"{"together":{"judges":[{"rank":{"bake_ms":600000}},{"count":{"bake_ms":600000}}]}}"#;
 const COUNT: &str = r#"{"count":{"bake_ms":600000}}"#;
 
 #[tokio::test]
 async fn a_release_that_is_no_worse_succeeds_at_the_end_of_the_bake_time() {
-    for judge in [RANK, COUNT] {
+    for judge in [RANK, COUNT, TOGETHER] {
         assert_eq!(ends(judge, 5, false).await, (State::Succeeded, 10), "{judge}");
     }
 }
@@ -93,7 +107,7 @@ async fn a_release_that_is_no_worse_succeeds_at_the_end_of_the_bake_time() {
 /// Without a predecessor, a failure pauses.
 #[tokio::test]
 async fn a_release_that_is_worse_is_stopped_before() {
-    for judge in [RANK, COUNT] {
+    for judge in [RANK, COUNT, TOGETHER] {
         let (state, windows) = ends(judge, 50, false).await;
         assert!(state == State::Paused && windows < 5, "{judge}: {state} after {windows}");
     }
@@ -101,12 +115,34 @@ async fn a_release_that_is_worse_is_stopped_before() {
 
 #[tokio::test]
 async fn engines_that_take_over_after_every_wait_go_on_with_the_same_evidence() {
-    for judge in [RANK, COUNT] {
+    for judge in [RANK, COUNT, TOGETHER] {
         for failures in [5, 8, 50] {
             let (one, many) = (ends(judge, failures, false).await, ends(judge, failures, true).await);
             assert_eq!(one, many, "{judge} {failures}");
         }
     }
+}
+
+/// 11 failures of 1,000 are within three times those of the baseline, and above 1%.
+#[tokio::test]
+async fn a_guardrail_beside_the_judge_stops_a_release_and_one_in_the_shadow_is_only_recorded() {
+    let choice = r#"{"rank":{"bake_ms":600000,"margin_ppm":3000000}}"#;
+    let policy = Policy::judged_by(serde_json::from_str(choice).unwrap(), MINUTE);
+    let strict = Guardrail::default();
+    let acts = driven(policy.clone().guardrail(strict.clone()), 11, true).await;
+    assert_eq!(acts.state, State::Paused);
+    assert!(
+        acts.reason.starts_with("11 of 1000 requests failed, the 3rd window in a row"),
+        "{}",
+        acts.reason
+    );
+    let shadow = driven(policy.shadow(JudgeChoice::Guardrail(strict)), 11, true).await;
+    assert_eq!(shadow.state, State::Succeeded, "{}", shadow.reason);
+    let beside = shadow.verification.unwrap().beside;
+    let said: Vec<(&str, String)> =
+        beside.shadow.iter().map(|shadow| (shadow.judge.as_str(), shadow.judgement.to_string())).collect();
+    let failed = "fail: 11 of 1000 requests failed, the 3rd window in a row above 10000 per million";
+    assert_eq!(said, [("guardrail", failed.to_owned())]);
 }
 
 #[test]

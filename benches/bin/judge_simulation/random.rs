@@ -23,6 +23,11 @@ impl Random {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
+    /// A whole number from `least` to `most`; of one alone, no number is drawn.
+    pub fn between(&mut self, least: u64, most: u64) -> u64 {
+        if least >= most { most } else { least + self.next() % (most - least + 1) }
+    }
+
     /// How many of `trials` succeed, each with `chance`: the failures between two successes are geometric.
     pub fn binomial(&mut self, trials: u64, chance: f64) -> u64 {
         if chance >= 1.0 {

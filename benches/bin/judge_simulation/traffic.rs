@@ -2,7 +2,7 @@
 
 use mcp_promotion::Sample;
 
-use crate::random::Random;
+use mcp_benches::random::Random;
 
 /// What the instances go through.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Traffic {
     pub canary_requests: u64,
     /// Requests per baseline instance and minute.
     pub baseline_requests: u64,
+    /// Each instance and minute has between this share of its requests, in percent, and all of them.
+    pub least_percent: u64,
     /// Minutes from and to which everything fails four times as often.
     pub outage: Option<(usize, usize)>,
     /// The error rate of each instance and minute is multiplied by a gamma variable of mean 1 and this shape.
@@ -36,6 +38,7 @@ impl Traffic {
             baselines: 19,
             canary_requests: requests,
             baseline_requests: requests,
+            least_percent: 100,
             outage: None,
             burst_shape: None,
             ratio: 1.0,
@@ -52,7 +55,8 @@ impl Traffic {
             let canary = at < self.canaries;
             let burst = self.burst_shape.map_or(1.0, |shape| random.gamma(shape));
             let rate = self.rate * outage * burst * if canary { ratio } else { 1.0 };
-            let total = if canary { self.canary_requests } else { self.baseline_requests };
+            let most = if canary { self.canary_requests } else { self.baseline_requests };
+            let total = most * random.between(self.least_percent, 100) / 100;
             let good = total - random.binomial(total, rate);
             if canary { Sample::canary(name, good, total) } else { Sample::baseline(name, good, total) }
         };

@@ -1,59 +1,89 @@
-use mcp_core::{Artifact, Digest, ErrorKind, Name};
+use mcp_core::ErrorKind;
 
-use super::{Failure, ensure};
-use crate::{Context, Fence, Fencing, Kind, Observed, PromotionId, Reach, Release, Stage};
+use super::probe::{Probe, refused};
+use super::{Failure, ensure, late};
+use crate::{Fencing, Observed, Reach, Release, Stage};
 
 /// Checks `stage`, which is told to run releases of the artifact `conformance`, and in the end nothing. Fences begin above `above`, and
-/// there are four: a target that enforces them must not have been shown one as large.
+/// there are eight: a target that enforces them must not have been shown one as large.
 ///
 /// A stage without canaries passes when it refuses [`Reach::Canary`] with `Unsupported` and changes nothing, or changes everything and
-/// `observe` says so; one that has a canary must leave everything else as it was, until the release is applied everywhere.
+/// `observe` says so; one that has a canary must leave everything else as it was, until the release is applied everywhere. A stage that
+/// cannot be sampled in this moment has no data, and passes.
 ///
 /// # Errors
 /// What does not hold.
 pub async fn stage(stage: &dyn Stage, above: u64) -> Result<(), Failure> {
-    let name: Name = "conformance".parse().map_err(|_| Failure::new("a name"))?;
-    let release = |version: &str| -> Result<Release, Failure> {
-        let reference = format!("{name}@{version}").parse().map_err(|_| Failure::new("a reference"))?;
-        let artifact = Artifact::new(reference, Digest::of(version.as_bytes()));
-        Release::of([artifact]).map_err(|error| Failure::new(error.to_string()))
-    };
-    let (one, two) = (release("1.0.0")?, release("2.0.0")?);
-    let fence = |step: u64| Fence(above.saturating_add(step));
-    let context = |step: u64, key: &str| {
-        let promotion = PromotionId::new(name.clone(), 1);
-        Context::new(fence(step), format!("conformance/{above}/{key}"), promotion, Kind::Deploy, None)
-    };
-    let observe = |step: u64| async move {
-        stage.observe(fence(step)).await.map_err(Failure::call(format!("observe with fence {}", fence(step))))
-    };
+    check(&Probe::new(stage, above, None)?).await
+}
 
+/// The same, where the host counts the effects of its calls: processes begun, requests sent, files written. It is enough that `effects` grows
+/// with each of them.
+///
+/// # Errors
+/// What does not hold, also where a call that must change nothing is made to have an effect that `observe` does not show.
+pub async fn stage_with_effects(
+    stage: &dyn Stage,
+    above: u64,
+    effects: &(dyn Fn() -> u64 + Sync),
+) -> Result<(), Failure> {
+    check(&Probe::new(stage, above, Some(effects))?).await
+}
+
+async fn check(probe: &Probe<'_>) -> Result<(), Failure> {
+    let last = again(probe).await?;
+    late::keys(probe, last).await?;
+    let last = canary(probe, last).await?;
+    let last = late::fences(probe, last).await?;
+    late::samples(probe, last).await?;
+    late::removal(probe, last).await
+}
+
+fn runs(release: &Release) -> Observed {
+    Observed::Running(release.digest())
+}
+
+/// One driver, and then a newer one.
+async fn again(probe: &Probe<'_>) -> Result<u64, Failure> {
+    let (one, two) = (probe.release("1.0.0")?, probe.release("2.0.0")?);
+    let (stage, observe, context) =
+        (probe.stage, |step| probe.observe(step), |step, key| probe.context(step, key));
     observe(1).await?;
-    stage.apply(&one, &context(1, "one")).await.map_err(Failure::call("apply a release"))?;
-    let runs = |release: &Release| Observed::Running(release.digest());
+    let begin = probe.effects();
+    probe.apply(&one, &context(1, "one"), "apply a release").await?;
     ensure(observe(1).await? == runs(&one), "once a release was applied, it is observed")?;
-    stage.apply(&one, &context(1, "one")).await.map_err(Failure::call("apply with the same key again"))?;
-    ensure(observe(1).await? == runs(&one), "applying with the same key again changes nothing")?;
-    stage.apply(&two, &context(1, "two")).await.map_err(Failure::call("apply another release"))?;
+    let before = probe.effects();
+    ensure(begin.is_none() || begin != before, "applying a release has an effect that is counted")?;
+    probe.apply(&one, &context(1, "one"), "apply with the same key again").await?;
+    let nothing = "applying with the same key again changes nothing";
+    ensure(observe(1).await? == runs(&one), nothing)?;
+    probe.no_effect_since(before, nothing)?;
+    probe.apply(&two, &context(1, "two"), "apply another release").await?;
     ensure(observe(1).await? == runs(&two), "another release takes the place of the first")?;
-    stage.apply(&one, &context(1, "back")).await.map_err(Failure::call("apply the first release again"))?;
+    probe.apply(&one, &context(1, "back"), "apply the first release again").await?;
     ensure(observe(1).await? == runs(&one), "under another key the first release comes back")?;
-
-    let mut last = 1;
-    if stage.fencing() == Fencing::Enforced {
-        ensure(observe(3).await? == runs(&one), "a larger fence changes nothing by itself")?;
-        for step in [1, 2] {
-            let late = stage.apply(&two, &context(step, "late")).await;
-            refused(late, "observe was called with a larger fence, so apply with a smaller one is refused")?;
-            ensure(observe(3).await? == runs(&one), "a refused call changes nothing")?;
-            refused(stage.observe(fence(step)).await.map(drop), "observe with a smaller fence is refused")?;
-        }
-        stage.apply(&two, &context(3, "new")).await.map_err(Failure::call("apply with the largest fence"))?;
-        ensure(observe(3).await? == runs(&two), "the driver with the largest fence goes on")?;
-        last = 3;
+    if stage.fencing() == Fencing::Unfenced {
+        return Ok(1);
     }
+    ensure(observe(3).await? == runs(&one), "a larger fence changes nothing by itself")?;
+    for step in [1, 2] {
+        let late = stage.apply(&two, &context(step, "late")).await;
+        refused(late, "observe was called with a larger fence, so apply with a smaller one is refused")?;
+        ensure(observe(3).await? == runs(&one), "a refused call changes nothing")?;
+        let late = stage.observe(probe.fence(step)).await.map(drop);
+        refused(late, "observe with a smaller fence is refused")?;
+    }
+    probe.apply(&two, &context(3, "new"), "apply with the largest fence").await?;
+    ensure(observe(3).await? == runs(&two), "the driver with the largest fence goes on")?;
+    Ok(3)
+}
 
-    apply(stage, &one, &context(last, "before the canary"), "apply a release everywhere").await?;
+/// A canary, or the refusal of one. The last fence that was used.
+async fn canary(probe: &Probe<'_>, mut last: u64) -> Result<u64, Failure> {
+    let (one, two) = (probe.release("1.0.0")?, probe.release("2.0.0")?);
+    let (stage, observe, context) =
+        (probe.stage, |step| probe.observe(step), |step, key| probe.context(step, key));
+    probe.apply(&one, &context(last, "before the canary"), "apply a release everywhere").await?;
     let canary = context(last, "canary").reaching(Reach::Canary);
     match stage.apply(&two, &canary).await {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -73,12 +103,12 @@ pub async fn stage(stage: &dyn Stage, above: u64) -> Result<(), Failure> {
             };
             let only = "a release applied in the canary only is observed there, and the one before elsewhere";
             ensure(observe(last).await? == mixed(&two, &one), only)?;
-            apply(stage, &two, &canary, "apply in the canary with the same key again").await?;
+            probe.apply(&two, &canary, "apply in the canary with the same key again").await?;
             ensure(observe(last).await? == mixed(&two, &one), "the same key again changes nothing")?;
-            apply(stage, &two, &context(last, "all"), "apply everywhere what the canary runs").await?;
+            probe.apply(&two, &context(last, "all"), "apply everywhere what the canary runs").await?;
             ensure(observe(last).await? == runs(&two), "after its canary a release reaches everything")?;
             let canary = context(last, "another canary").reaching(Reach::Canary);
-            apply(stage, &one, &canary, "apply another release in the canary").await?;
+            probe.apply(&one, &canary, "apply another release in the canary").await?;
             ensure(observe(last).await? == mixed(&one, &two), only)?;
             if stage.fencing() == Fencing::Enforced {
                 ensure(observe(4).await? == mixed(&one, &two), "a larger fence leaves the canary alone")?;
@@ -87,26 +117,9 @@ pub async fn stage(stage: &dyn Stage, above: u64) -> Result<(), Failure> {
                 ensure(observe(4).await? == mixed(&one, &two), "a refused call changes nothing")?;
                 last = 4;
             }
-            apply(stage, &two, &context(last, "go back"), "go back").await?;
+            probe.apply(&two, &context(last, "go back"), "go back").await?;
             ensure(observe(last).await? == runs(&two), "going back reaches the canary too")?;
         }
     }
-
-    stage
-        .apply(&Release::empty(), &context(last, "remove"))
-        .await
-        .map_err(Failure::call("apply the empty release"))?;
-    ensure(observe(last).await? == Observed::Nothing, "after the empty release nothing runs")
-}
-
-async fn apply(stage: &dyn Stage, release: &Release, context: &Context, what: &str) -> Result<(), Failure> {
-    stage.apply(release, context).await.map_err(Failure::call(what))
-}
-
-fn refused(outcome: Result<(), crate::StageError>, what: &str) -> Result<(), Failure> {
-    match outcome {
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-        Err(error) => Err(Failure::call(format!("{what} as a conflict"))(error)),
-        Ok(()) => Err(Failure::new(what)),
-    }
+    Ok(last)
 }

@@ -2,18 +2,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcp_core::{Clock, EventSink, Fetch, IdSource, Name, NullSink, ParseError, Pin, RandomIds, SystemClock};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::OnceCell;
 
-use super::stream::Loaded;
-use super::{Driving, Engine, Inner, Settings, Slot};
+use super::lanes::MakeLane;
+use super::plan_news::PlanNews;
+use super::{Engine, Inner, Settings, Slot};
 use crate::verification::{JudgeChoice, Verification};
-use crate::{Authorizer, FetchGate, Gate, Journal, Judge, Pipeline, PromotionError, Stage};
+use crate::{Authorizer, FetchGate, Gate, Journal, Judge, Lane, Pipeline, PromotionError, Stage};
 
 /// Collects what an [`Engine`] works with; checked in [`build`](Self::build).
 pub struct EngineBuilder {
     pipeline: Pipeline,
     journal: Arc<dyn Journal>,
     stages: Vec<(Result<Name, ParseError>, Arc<dyn Stage>)>,
+    lanes: Vec<(Result<Name, ParseError>, MakeLane)>,
     gates: Vec<(Result<Name, ParseError>, Arc<dyn Gate>)>,
     judges: Vec<(Result<Name, ParseError>, Arc<dyn Judge>)>,
     fetch: Option<Arc<dyn Fetch>>,
@@ -35,6 +37,7 @@ impl EngineBuilder {
             pipeline,
             journal,
             stages: Vec::new(),
+            lanes: Vec::new(),
             gates: Vec::new(),
             judges: Vec::new(),
             fetch: None,
@@ -56,6 +59,21 @@ impl EngineBuilder {
         stage: impl Stage + 'static,
     ) -> Self {
         self.stages.push((name.try_into(), Arc::new(stage)));
+        self
+    }
+
+    /// The way to the lanes of one of the pipeline's stages, whose queue is [`Parallel`](crate::Queue::Parallel): `lane` gives the stage of
+    /// each, once per engine. It knows fences, keys and releases of its own, and nothing of the other lanes.
+    ///
+    /// A stage that was parallel and is not any more needs it until nothing is open in its lanes.
+    #[must_use]
+    pub fn lanes<S: Stage + 'static>(
+        mut self,
+        name: impl TryInto<Name, Error = ParseError>,
+        lane: impl Fn(&Lane) -> S + Send + Sync + 'static,
+    ) -> Self {
+        let make: MakeLane = Arc::new(move |which: &Lane| Arc::new(lane(which)));
+        self.lanes.push((name.try_into(), make));
         self
     }
 
@@ -121,7 +139,8 @@ impl EngineBuilder {
 
     /// The name under which this engine takes leases; a new id by default.
     ///
-    /// It must belong to one living process at a time: whoever comes with the name of the present owner takes over at once.
+    /// It must belong to one living engine at a time: whoever comes with the name of the present owner takes over at once. A journal that
+    /// has [`Owners`](crate::Owners) refuses a second one; with any other, the host must see to it.
     #[must_use]
     pub fn owner(mut self, owner: impl TryInto<Name, Error = ParseError>) -> Self {
         self.owner = Some(owner.try_into());
@@ -148,6 +167,7 @@ impl EngineBuilder {
             return refuse("a lease or a poll interval of no length never ends waiting".to_owned());
         }
         let mut stages = named("stage", self.stages)?;
+        let mut lanes = named("lanes of stage", self.lanes)?;
         let mut gates = named("gate", self.gates)?;
         let judges = named("judge", self.judges)?;
         let mut pipeline = self.pipeline;
@@ -160,31 +180,40 @@ impl EngineBuilder {
             }
             pipeline = pipeline.with_gate(&name);
         }
-        if let Some(stage) = stages.keys().find(|stage| pipeline.policy(stage).is_none()) {
+        if let Some(stage) = stages.keys().chain(lanes.keys()).find(|stage| pipeline.policy(stage).is_none())
+        {
             return refuse(format!("stage {stage} was given, and the pipeline has none of this name"));
         }
         for (stage, policy) in pipeline.stages() {
-            if policy.approvals > 0 && self.authorizer.is_none() {
+            if (policy.approvals > 0 || !policy.levels.is_empty()) && self.authorizer.is_none() {
                 return refuse(format!(
                     "stage {stage} asks for approvals; say with authorizer(..) who may give them"
                 ));
             }
             // An engine without the stage only takes commands, and needs neither its gates nor its judge.
-            if !stages.contains_key(stage) {
+            if !stages.contains_key(stage) && !lanes.contains_key(stage) {
                 continue;
+            }
+            if policy.queue.is_parallel() && !lanes.contains_key(stage) {
+                return refuse(format!(
+                    "the queue of stage {stage} is parallel; give its lanes with lanes(\"{stage}\", ..) instead of the stage"
+                ));
             }
             if let Some(gate) = policy.gates.iter().find(|gate| !gates.contains_key(*gate)) {
                 return refuse(format!(
                     "stage {stage} asks for gate {gate}; give it with gate({gate:?}, ..)"
                 ));
             }
-            if let Verification::Judged(judged) = &policy.verification
-                && let JudgeChoice::Named(judge) = &judged.judge
-                && !judges.contains_key(judge)
-            {
-                return refuse(format!(
-                    "stage {stage} asks for judge {judge}; give it with judge({judge:?}, ..)"
-                ));
+            if let Verification::Judged(judged) = &policy.verification {
+                for choice in std::iter::once(&judged.judge).chain(&judged.shadow) {
+                    if let JudgeChoice::Named(judge) = choice
+                        && !judges.contains_key(judge)
+                    {
+                        return refuse(format!(
+                            "stage {stage} asks for judge {judge}; give it with judge({judge:?}, ..)"
+                        ));
+                    }
+                }
             }
         }
         let ids = match self.ids {
@@ -196,19 +225,11 @@ impl EngineBuilder {
             None => ids.next_id().to_string().parse()?,
         };
         let mut slots = BTreeMap::new();
+        let followers = pipeline.followers();
         for (name, policy) in pipeline.stages() {
-            let stream: Name = format!("stage/{name}").parse()?;
-            let after_it = pipeline.stages().filter(|(_, other)| other.after.contains(name));
-            let slot = Slot {
-                name: name.clone(),
-                stream: stream.clone(),
-                policy: Arc::clone(policy),
-                stage: stages.remove(name),
-                loaded: Mutex::new(Loaded::nothing(name.clone(), stream)),
-                driving: Mutex::new(Driving::default()),
-                news: watch::Sender::new(0),
-                after_it: after_it.map(|(after, _)| after.clone()).collect(),
-            };
+            let after_it = followers.get(name).into_iter().flatten().copied().cloned().collect();
+            let mut slot = Slot::new(name, Arc::clone(policy), stages.remove(name), after_it)?;
+            slot.make_lane = lanes.remove(name);
             slots.insert(name.clone(), slot);
         }
         let inner = Inner {
@@ -223,17 +244,22 @@ impl EngineBuilder {
             ids,
             events: self.events,
             owner,
+            claim: OnceCell::new(),
             settings: self.settings,
-            stopped: watch::Sender::new(false),
+            troubles: super::trouble::Troubles::default(),
+            stops: super::stop::Stops::default(),
+            plans: super::plan_stream::Plans::default(),
+            stats: std::sync::Mutex::default(),
+            plan_news: PlanNews::new(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
 }
 
-fn named<T: ?Sized>(
+fn named<T>(
     what: &str,
-    given: Vec<(Result<Name, ParseError>, Arc<T>)>,
-) -> Result<BTreeMap<Name, Arc<T>>, PromotionError> {
+    given: Vec<(Result<Name, ParseError>, T)>,
+) -> Result<BTreeMap<Name, T>, PromotionError> {
     let mut named = BTreeMap::new();
     for (name, thing) in given {
         let name = name?;

@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use mcp_core::SeamError;
 
-use super::drive::{Step, Turn, bounded, told};
+use super::call::{bounded, told};
+use super::drive::{Step, Turn};
 use super::{Driving, Engine};
 use crate::machine::{Command, Goal, Looking, consequence};
-use crate::{Context, Kind, Observed, Promotion, PromotionError, State};
+use crate::{Context, Kind, Observed, Promotion, PromotionError, StageCall, State};
 
 /// The effects that change what a stage runs: look, apply, look again, then one append.
 impl Engine {
@@ -17,7 +18,8 @@ impl Engine {
         limit: Duration,
     ) -> Result<Observed, SeamError> {
         driving.fence = None;
-        let observed = bounded(turn.timing, limit, "observe", turn.stage.observe(turn.fence)).await?;
+        let call = bounded(turn.timing, limit, "observe", || turn.stage.observe(turn.fence));
+        let observed = self.count_call(StageCall::Observe, call).await?;
         (driving.fence, driving.shown) = (Some(turn.fence), true);
         Ok(observed)
     }
@@ -51,7 +53,8 @@ impl Engine {
         let context = context(turn, promotion, &goal);
         driving.fence = None;
         let Goal { release, reach } = &goal;
-        if let Err(error) = bounded(turn.timing, limit, "apply", turn.stage.apply(release, &context)).await {
+        let call = bounded(turn.timing, limit, "apply", || turn.stage.apply(release, &context));
+        if let Err(error) = self.count_call(StageCall::Apply, call).await {
             return self.record_about(turn, number, &failed("apply", told(&error))).await;
         }
         // What a stage says that it did, and what it runs, are two things.

@@ -1,12 +1,37 @@
 use std::sync::Arc;
 
-use mcp_core::{ErrorKind, Holder, Name, RequestId};
+use mcp_core::{ErrorKind, Holder, Name, Timestamp};
 
-use super::stream::{Change, Committed};
+use super::stream::{Also, Change, Committed};
 use super::{Engine, Slot};
-use crate::authorizer::VoteRequest;
+use crate::authorizer::{Operation, VoteRequest};
+use crate::host;
+use crate::journal::Append;
 use crate::machine::Command;
-use crate::{Actor, Happened, Kind, Policy, PromotionError, PromotionId, Release, State, Vote};
+use crate::{Actor, Happened, Kind, Policy, PromotionError, PromotionId, Release, Vote};
+
+/// A request for a promotion.
+pub(super) struct Ask<'a> {
+    pub(super) kind: Kind,
+    pub(super) release: Release,
+    pub(super) policy: Arc<Policy>,
+    pub(super) actor: Actor,
+    /// Why it is not to wait; `None` for one that waits.
+    pub(super) glass: Option<String>,
+    /// When it succeeded in the stages before, for what the engine asks for by itself.
+    pub(super) succeeded_at: Option<Timestamp>,
+    /// Versions of other streams that must still hold; then it is tried once.
+    pub(super) asserts: Vec<Append>,
+    /// What is appended in the same step or not at all.
+    pub(super) also: Option<Also<'a>>,
+}
+
+impl Ask<'_> {
+    pub(super) const fn new(kind: Kind, release: Release, policy: Arc<Policy>, actor: Actor) -> Self {
+        let (glass, succeeded_at, also) = (None, None, None);
+        Self { kind, release, policy, actor, glass, succeeded_at, asserts: Vec::new(), also }
+    }
+}
 
 /// What people want. Each is idempotent by the request id of its [`Actor`].
 ///
@@ -19,30 +44,33 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound` for an unknown stage, and, with a pin, for an artifact that was never published; `Conflict` for one with another digest,
-    /// or when the request id was used for another command.
+    /// when the request id was used for another command, or when a lane of the stage has some of the artifacts and not the others.
     pub async fn request(
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
         release: &Release,
         actor: impl TryInto<Actor, Error: Into<PromotionError>>,
     ) -> Result<PromotionId, PromotionError> {
-        let (stage, actor) = (stage.try_into().map_err(Into::into)?, actor.try_into().map_err(Into::into)?);
-        let slot = self.slot(&stage)?;
-        self.ask(slot, Kind::Deploy, release.clone(), Arc::clone(&slot.policy), actor).await
+        let (stage, actor) = (stage.try_into().map_err(Into::into)?, Self::person(actor)?);
+        let slot = self.lane_for(self.slot(&stage).await?, release).await?;
+        self.ask(slot, Ask::new(Kind::Deploy, release.clone(), Arc::clone(&slot.policy), actor)).await
     }
 
     /// Asks for what `stage` ran before its present release. It needs no approvals, and goes before pending requests; gates and verification
     /// are those of the stage.
     ///
     /// # Errors
-    /// `NotFound` for an unknown stage; `Conflict` when there is nothing to go back to; otherwise as [`request`](Self::request).
+    /// `NotFound` for an unknown stage; `Conflict` when there is nothing to go back to, or for a stage with lanes: each goes back by itself;
+    /// otherwise as [`request`](Self::request).
     pub async fn rollback(
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
         actor: impl TryInto<Actor, Error: Into<PromotionError>>,
     ) -> Result<PromotionId, PromotionError> {
-        let (stage, actor) = (stage.try_into().map_err(Into::into)?, actor.try_into().map_err(Into::into)?);
-        let slot = self.slot(&stage)?;
+        let (stage, actor) = (stage.try_into().map_err(Into::into)?, Self::person(actor)?);
+        let slot = self.slot(&stage).await?;
+        Self::as_one(slot, "roll back")?;
+        self.permit(slot, None, Operation::Rollback, &actor).await?;
         let state = self.load(slot).await?;
         let before = actor.request.as_ref().and_then(|id| Some((id, state.request(id)?)));
         let release = match (before, state.previous()) {
@@ -57,17 +85,11 @@ impl Engine {
                 return Err(PromotionError::NoRollbackTarget { stage, reason });
             }
         };
-        self.ask(slot, Kind::Rollback, release, Arc::new(slot.policy.for_rollback()), actor).await
+        self.ask(slot, Ask::new(Kind::Rollback, release, Arc::new(slot.policy.for_rollback()), actor)).await
     }
 
-    async fn ask(
-        &self,
-        slot: &Slot,
-        kind: Kind,
-        release: Release,
-        policy: Arc<Policy>,
-        actor: Actor,
-    ) -> Result<PromotionId, PromotionError> {
+    pub(super) async fn ask(&self, slot: &Slot, ask: Ask<'_>) -> Result<PromotionId, PromotionError> {
+        let Ask { kind, release, policy, actor, glass, succeeded_at, asserts, also } = ask;
         let unique = self.inner.ids.next_id();
         let mut pinned = None;
         if let Some(pin) = &self.inner.pin {
@@ -77,7 +99,7 @@ impl Engine {
                 let holder: Holder = format!("promotion/{unique}").parse()?;
                 let expires = self.now().saturating_add(self.inner.settings.pin_grace);
                 let attempted = format!("pin {release} for stage {}", slot.name);
-                pin.pin(&holder, release.artifacts(), Some(expires))
+                host::call("pin", || pin.pin(&holder, release.artifacts(), Some(expires)))
                     .await
                     .map_err(PromotionError::seam(attempted))?;
                 pinned = Some((pin, holder));
@@ -85,8 +107,12 @@ impl Engine {
         }
         let holder = pinned.as_ref().map(|(_, holder)| holder.clone());
         let requester = actor.who;
-        let command = Command::Request { kind, release, requester, policy, unique, holder };
-        let outcome = self.commit(slot, Change::command(&command, actor.request.as_ref())).await;
+        let command =
+            Command::Request { kind, release, requester, policy, unique, holder, glass, succeeded_at };
+        let change = Change::command(&command, actor.request.as_ref());
+        let attempts = if asserts.is_empty() { change.attempts } else { 1 };
+        let change = Change { also, asserts, attempts, ..change };
+        let outcome = self.commit(slot, change).await;
         let recorded = match &outcome {
             Ok(Committed::Now(_)) => true,
             Ok(Committed::Before(_) | Committed::Nothing) => false,
@@ -94,13 +120,17 @@ impl Engine {
             Err(error) => error.kind() == ErrorKind::Unavailable,
         };
         if let Some((pin, holder)) = pinned.filter(|_| !recorded)
-            && pin.release(&holder).await.is_err()
+            && host::call("release a pin", || pin.release(&holder)).await.is_err()
         {
             // Nothing to add: the pin expires.
         }
         match outcome? {
             Committed::Now(position) | Committed::Before(position) => {
                 Ok(PromotionId::new(slot.name.clone(), position))
+            }
+            // The stage does not want any more what was to be requested by itself.
+            Committed::Nothing if succeeded_at.is_some() => {
+                Err(PromotionError::Contended { stream: slot.stream.clone(), attempts: 1 })
             }
             Committed::Nothing => Err(PromotionError::Internal {
                 attempted: format!("request a promotion into {}", slot.name),
@@ -118,7 +148,7 @@ impl Engine {
         id: &PromotionId,
         actor: impl TryInto<Actor, Error: Into<PromotionError>>,
     ) -> Result<(), PromotionError> {
-        self.vote(id, Vote::Approve, actor.try_into().map_err(Into::into)?).await
+        self.vote(id, Vote::Approve, String::new(), Self::person(actor)?).await
     }
 
     /// Rejects a pending promotion: one rejection ends it.
@@ -130,7 +160,26 @@ impl Engine {
         id: &PromotionId,
         actor: impl TryInto<Actor, Error: Into<PromotionError>>,
     ) -> Result<(), PromotionError> {
-        self.vote(id, Vote::Reject, actor.try_into().map_err(Into::into)?).await
+        self.vote(id, Vote::Reject, String::new(), Self::person(actor)?).await
+    }
+
+    /// Rejects a pending promotion for a reason that is not empty, after any number of approvals. It is a rejection in every other way.
+    ///
+    /// # Errors
+    /// As [`reject`](Self::reject), and `Denied` without a reason.
+    pub async fn veto(
+        &self,
+        id: &PromotionId,
+        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
+        reason: impl Into<String>,
+    ) -> Result<(), PromotionError> {
+        let (actor, reason) = (Self::person(actor)?, reason.into());
+        if reason.trim().is_empty() {
+            let (attempted, reason) = (format!("veto {id}"), "a veto needs a reason".to_owned());
+            return Err(PromotionError::Denied { attempted, who: actor.who, reason });
+        }
+        self.permit(&*self.place(&id.stage).await?, Some(id.number), Operation::Veto, &actor).await?;
+        self.vote(id, Vote::Reject, reason, actor).await
     }
 
     /// Takes an approval back, as long as the promotion is pending.
@@ -142,16 +191,25 @@ impl Engine {
         id: &PromotionId,
         actor: impl TryInto<Actor, Error: Into<PromotionError>>,
     ) -> Result<(), PromotionError> {
-        self.vote(id, Vote::Revoke, actor.try_into().map_err(Into::into)?).await
+        self.vote(id, Vote::Revoke, String::new(), Self::person(actor)?).await
     }
 
-    async fn vote(&self, id: &PromotionId, vote: Vote, actor: Actor) -> Result<(), PromotionError> {
-        let slot = self.slot(&id.stage)?;
+    async fn vote(
+        &self,
+        id: &PromotionId,
+        vote: Vote,
+        reason: String,
+        actor: Actor,
+    ) -> Result<(), PromotionError> {
+        let slot = &*self.place(&id.stage).await?;
         let state = self.load(slot).await?;
         let promotion = self.promotion(slot, &state, id.number).await?;
-        let eligible = match (&self.inner.authorizer, vote) {
-            (_, Vote::Revoke) => true,
-            (None, _) => false,
+        // An id that was used before is answered by what it was used for, whoever may vote by now.
+        let used = actor.request.as_ref().is_some_and(|id| state.request(id).is_some());
+        let standing = match (&self.inner.authorizer, vote) {
+            (_, _) if used => None,
+            (_, Vote::Revoke) => None,
+            (None, _) => None,
             (Some(authorizer), _) => {
                 let request = VoteRequest {
                     voter: &actor.who,
@@ -159,175 +217,15 @@ impl Engine {
                     promotion: id,
                     release: &promotion.release,
                     requester: &promotion.requester,
+                    policy: &promotion.policy,
                 };
                 let attempted = format!("ask whether {} may {vote} {id}", actor.who);
-                authorizer.is_eligible(&request).await.map_err(PromotionError::seam(attempted))?
+                host::call("authorizer", || authorizer.standing(&request))
+                    .await
+                    .map_err(PromotionError::seam(attempted))?
             }
         };
-        let command = Command::Vote { promotion: id.number, voter: actor.who, vote, eligible };
+        let command = Command::Vote { promotion: id.number, voter: actor.who, vote, reason, standing };
         self.obey(id, command, actor.request).await
-    }
-
-    /// Withdraws a pending promotion.
-    ///
-    /// # Errors
-    /// `Conflict` when it is not pending; `NotFound`.
-    pub async fn cancel(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-    ) -> Result<(), PromotionError> {
-        let Actor { who: by, request } = actor.try_into().map_err(Into::into)?;
-        self.obey(id, Command::Cancel { promotion: id.number, by }, request).await
-    }
-
-    /// Stops a promotion that deploys or verifies, until somebody resumes, overrides or aborts it. A call that is under way is not taken back.
-    ///
-    /// # Errors
-    /// `Conflict` when it neither deploys nor verifies; `NotFound`.
-    pub async fn pause(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-        reason: impl Into<String>,
-    ) -> Result<(), PromotionError> {
-        let (Actor { who: by, request }, reason) = (actor.try_into().map_err(Into::into)?, reason.into());
-        self.obey(id, Command::Pause { promotion: id.number, by, reason }, request).await
-    }
-
-    /// Lets a paused promotion go on where it was, with the evidence that it had.
-    ///
-    /// Where the stage ran something that nobody here had put there, this accepts that it is replaced.
-    ///
-    /// # Errors
-    /// `Conflict` when it is not paused, or when its judgement was that the release failed; `NotFound`.
-    pub async fn resume(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-    ) -> Result<(), PromotionError> {
-        let Actor { who: by, request } = actor.try_into().map_err(Into::into)?;
-        self.obey(id, Command::Resume { promotion: id.number, by }, request).await
-    }
-
-    /// Declares a paused promotion a success, for a reason that is not empty.
-    ///
-    /// Where at most the canary runs the release, this takes the place of the judge's verdict only: the promotion is verifying again, the
-    /// release is applied everywhere, whatever the stage runs there, and only then has it succeeded. If that fails for good, it is rolled
-    /// back.
-    ///
-    /// # Errors
-    /// `Denied` without a reason; `Conflict` when it is not paused; `NotFound`.
-    pub async fn override_with(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-        reason: impl Into<String>,
-    ) -> Result<(), PromotionError> {
-        let (Actor { who: by, request }, reason) = (actor.try_into().map_err(Into::into)?, reason.into());
-        self.obey(id, Command::Override { promotion: id.number, by, reason }, request).await
-    }
-
-    /// Goes back to what ran before, or to nothing where nothing did. A promotion of kind rollback becomes stuck instead.
-    ///
-    /// # Errors
-    /// `Conflict` when it was not started or has ended; `NotFound`.
-    pub async fn abort(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-        reason: impl Into<String>,
-    ) -> Result<(), PromotionError> {
-        let (Actor { who: by, request }, reason) = (actor.try_into().map_err(Into::into)?, reason.into());
-        self.obey(id, Command::Abort { promotion: id.number, by, reason }, request).await
-    }
-
-    /// Ends a stuck promotion as failed: a person cares for what the stage runs.
-    ///
-    /// # Errors
-    /// `Conflict` when it is not stuck; `NotFound`.
-    pub async fn acknowledge(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-        reason: impl Into<String>,
-    ) -> Result<(), PromotionError> {
-        let (Actor { who: by, request }, reason) = (actor.try_into().map_err(Into::into)?, reason.into());
-        self.obey(id, Command::Acknowledge { promotion: id.number, by, reason }, request).await
-    }
-
-    /// Tries again to roll a stuck promotion back.
-    ///
-    /// # Errors
-    /// `Conflict` when it is not stuck, or is a rollback itself; `NotFound`.
-    pub async fn retry(
-        &self,
-        id: &PromotionId,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-    ) -> Result<(), PromotionError> {
-        let Actor { who: by, request } = actor.try_into().map_err(Into::into)?;
-        self.obey(id, Command::Retry { promotion: id.number, by }, request).await
-    }
-
-    /// Gives up the newest lease of `stage` for a driver that is surely gone.
-    ///
-    /// Only needed where the stage cannot refuse a driver that was replaced; if that driver lives, it may still change the stage.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown stage; `Conflict` when nobody holds a lease, or when the request id was used for another command.
-    pub async fn release_lease(
-        &self,
-        stage: impl TryInto<Name, Error: Into<PromotionError>>,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-    ) -> Result<(), PromotionError> {
-        let (stage, actor) = (stage.try_into().map_err(Into::into)?, actor.try_into().map_err(Into::into)?);
-        let slot = self.slot(&stage)?;
-        let state = self.load(slot).await?;
-        if let Some(id) = &actor.request
-            && let Some(position) = state.request(id)
-        {
-            // The lease that it gave up is not the newest one any more, so that its fingerprint cannot be computed again.
-            return match self.entry_at(&slot.stream, position).await?.what {
-                Happened::LeaseReleased { by: Some(by), .. } if by == actor.who => Ok(()),
-                _ => Err(PromotionError::reused(&stage, id)),
-            };
-        }
-        let Some(lease) = state.lease() else {
-            return Err(PromotionError::Lease { stage, reason: "nobody holds it".to_owned() });
-        };
-        let command = Command::ReleaseLease { fence: lease.fence, by: actor.who };
-        self.commit(slot, Change::command(&command, actor.request.as_ref())).await.map(drop)
-    }
-
-    async fn obey(
-        &self,
-        id: &PromotionId,
-        command: Command,
-        request: Option<RequestId>,
-    ) -> Result<(), PromotionError> {
-        self.commit(self.slot(&id.stage)?, Change::command(&command, request.as_ref())).await.map(drop)
-    }
-
-    /// Where a promotion stands, waiting until nothing more happens without a person: it has ended, or is paused or stuck.
-    ///
-    /// Needs a driver, and the timer of the tokio runtime. What other processes do is seen within [`Settings::poll`](super::Settings).
-    ///
-    /// # Errors
-    /// `NotFound`, and whatever the journal says.
-    pub async fn wait(&self, id: &PromotionId) -> Result<State, PromotionError> {
-        let slot = self.slot(&id.stage)?;
-        let mut news = slot.news.subscribe();
-        loop {
-            news.mark_unchanged();
-            let known = self.load(slot).await?;
-            let state = self.promotion(slot, &known, id.number).await?.state;
-            if state.is_terminal() || state.needs_a_person() {
-                return Ok(state);
-            }
-            tokio::select! {
-                _ = news.changed() => {}
-                () = tokio::time::sleep(self.inner.settings.poll) => {}
-            }
-        }
     }
 }

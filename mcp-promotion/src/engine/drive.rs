@@ -1,12 +1,12 @@
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mcp_core::{ErrorKind, Name, SeamError, Timestamp};
+use mcp_core::{Name, Timestamp};
 
+use super::call::Timing;
 use super::queries::{earliest, keeps_lease};
 use super::stream::{Change, Committed};
-use super::{Driving, Engine, Slot};
+use super::{Driving, Engine, Slot, Task};
+use crate::host;
 use crate::machine::{Command, Effect, Next, StageState, View, next};
 use crate::{Fence, Fencing, PromotionError, Stage};
 
@@ -14,7 +14,7 @@ use crate::{Fence, Fencing, PromotionError, Stage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Something was done in this stage and recorded.
+    /// Something was done in this stage, or for this plan (then the name of its stream), and recorded.
     Advanced(Name),
     /// Another driver or a command was faster in this stage; nothing was recorded. Step again.
     Overtaken(Name),
@@ -22,14 +22,19 @@ pub enum Step {
     Waiting(Option<Timestamp>),
 }
 
-/// Whether calls to stages and gates are bounded in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
-    /// By the timer of the tokio runtime.
-    Timed,
-    /// Not at all: the future can be polled by hand.
-    Untimed,
+/// Whether somebody else was faster, and nothing is wrong.
+pub(super) const fn is_overtaken(error: &PromotionError) -> bool {
+    matches!(
+        error,
+        PromotionError::StaleDriver { .. }
+            | PromotionError::Contended { .. }
+            | PromotionError::Lease { .. }
+            | PromotionError::NotNow { .. }
+    )
 }
+
+/// How often in a row a driver may be overtaken without anything new in the stream, before that is trouble.
+pub(super) const MAX_OVERTAKEN: u32 = 16;
 
 /// What a driver knows while it takes one step in one stage.
 pub(super) struct Turn<'a> {
@@ -53,12 +58,23 @@ impl Engine {
     pub async fn step(&self) -> Result<Step, PromotionError> {
         let (mut until, mut trouble) = (None, None);
         for (name, _) in self.inner.pipeline.stages() {
-            match self.step_stage(self.slot(name)?, Timing::Untimed).await {
-                Ok(Step::Waiting(time)) => until = earliest(until, time),
-                Ok(step) => return Ok(step),
-                // One broken stream does not stop the others.
-                Err(error) => trouble = trouble.or(Some(error)),
+            let slots = self.driven(name).await.unwrap_or_else(|error| {
+                trouble.get_or_insert(error);
+                Vec::new()
+            });
+            for slot in slots {
+                match self.step_stage(slot, Timing::Untimed).await {
+                    Ok(Step::Waiting(time)) => until = earliest(until, time),
+                    Ok(step) => return Ok(step),
+                    // One broken stream does not stop the others.
+                    Err(error) => trouble = trouble.or(Some(error)),
+                }
             }
+        }
+        match self.step_plans().await {
+            Ok(Step::Waiting(_)) => {}
+            Ok(step) => return Ok(step),
+            Err(error) => trouble = trouble.or(Some(error)),
         }
         trouble.map_or(Ok(Step::Waiting(until)), Err)
     }
@@ -69,16 +85,28 @@ impl Engine {
             return Ok(Step::Waiting(None));
         };
         let mut driving = slot.driving.lock().await;
-        let outcome = self.turn(slot, &**stage, &mut driving, timing).await;
-        match outcome {
+        let turn = self.turn(slot, &**stage, &mut driving, timing);
+        // Calls to the host are caught one by one; this is for what is left, such as its clock.
+        let outcome = match host::call("the driver", || async { Ok(turn.await) }).await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(PromotionError::seam(format!("drive stage {}", slot.name))(panic)),
+        };
+        let outcome = match outcome {
             // The newest lease is looked at again, from the beginning, before anything else is done.
-            Err(
-                PromotionError::StaleDriver { .. }
-                | PromotionError::Contended { .. }
-                | PromotionError::NotNow { .. },
-            ) => Ok(Step::Overtaken(slot.name.clone())),
+            Err(error) if is_overtaken(&error) => {
+                let version = *slot.news.borrow();
+                let (at, times) = driving.overtaken;
+                let times = if at == version { times.saturating_add(1) } else { 1 };
+                driving.overtaken = (version, times);
+                // Who was overtaken finds something new in the stream. Who does not, and tries at once, tries for ever.
+                if times > MAX_OVERTAKEN { Err(error) } else { Ok(Step::Overtaken(slot.name.clone())) }
+            }
             other => other,
+        };
+        if !matches!(outcome, Ok(Step::Overtaken(_))) {
+            self.note(Task::Stage(slot.name.clone()), &outcome);
         }
+        outcome
     }
 
     async fn turn(
@@ -89,23 +117,32 @@ impl Engine {
         timing: Timing,
     ) -> Result<Step, PromotionError> {
         let state = self.load(slot).await?;
-        let upstream = self.upstream(state.head().map(|head| &**head)).await?;
+        let whole = self.whole(slot).await?;
+        let (upstream, unread) = self.upstream(state.head().map(|head| &**head)).await;
         let now = self.now();
-        driving.paced.retain(|number, (since, ..)| *since <= now && state.promotion(*number).is_some());
-        let paced = driving.paced.iter().map(|(number, (_, until, _))| (*number, *until)).collect();
+        let known = |number| state.promotion(number).is_some();
+        slot.paced.keep(now, known);
+        self.inner.troubles.keep_pins(&slot.name, known);
+        let paced = slot.paced.until();
         let pins = self.inner.pin.is_some();
-        let view = View { state: &state, upstream: &upstream, paced: &paced, pins, now };
+        let view =
+            View { state: &state, whole: whole.as_deref(), upstream: &upstream, paced: &paced, pins, now };
         let held = state.lease().filter(|lease| Some(lease.fence) == driving.fence);
         let effect = match next(&view) {
             Next::Do(effect) => effect,
             Next::Wait(until) => {
+                let until = match self.or_promote_by_itself(slot, &state, driving, until).await? {
+                    Step::Waiting(until) => until,
+                    step => return Ok(step),
+                };
                 return match held {
                     Some(lease) if !keeps_lease(&state) => {
                         let command = Command::DropLease { fence: lease.fence };
                         driving.fence = None;
                         self.record(slot, &command).await
                     }
-                    _ => Ok(Step::Waiting(until)),
+                    // A stage before that cannot be read holds up what comes after it, and nothing else here.
+                    _ => unread.map_or(Ok(Step::Waiting(until)), |(_, error)| Err(error)),
                 };
             }
         };
@@ -117,6 +154,10 @@ impl Engine {
             }
             (_, Some(lease)) if !lease.may_be_taken(&self.inner.owner, stage.fencing(), now) => {
                 let free = stage.fencing() == Fencing::Enforced;
+                // What a dead driver began outside of its process may still be under way: only a fence stops that.
+                if free && self.is_gone(&lease.owner).await {
+                    return self.record(slot, &Command::DropLease { fence: lease.fence }).await;
+                }
                 return Ok(Step::Waiting(free.then_some(lease.until)));
             }
             _ => return self.take_lease(slot, stage, driving, until).await,
@@ -132,6 +173,7 @@ impl Engine {
         driving: &mut Driving,
         until: Timestamp,
     ) -> Result<Step, PromotionError> {
+        self.claim().await?;
         let owner = self.inner.owner.clone();
         let command = Command::TakeLease { owner, until, fencing: stage.fencing() };
         driving.fence = None;
@@ -140,7 +182,7 @@ impl Engine {
                 (driving.fence, driving.shown) = (Some(Fence(position)), false);
                 Ok(Step::Advanced(slot.name.clone()))
             }
-            Ok(_) | Err(PromotionError::Lease { .. }) => Ok(Step::Overtaken(slot.name.clone())),
+            Ok(_) => Ok(Step::Overtaken(slot.name.clone())),
             Err(error) => Err(error),
         }
     }
@@ -177,47 +219,18 @@ impl Engine {
             Effect::Expire(number) => self.expire(&turn, number).await,
             Effect::Conclude(number) => self.conclude(&turn, number).await,
             Effect::Strand(number) => self.strand(&turn, number).await,
-            Effect::Pin(number) => self.make_pin_last(&turn, driving, number).await,
-            Effect::Unpin(number) => self.give_up_pin(&turn, driving, number).await,
-            Effect::Start(number) => self.start(&turn, driving, number).await,
+            Effect::Remind(promotion) => {
+                self.record(turn.slot, &Command::Remind { fence: turn.fence, promotion }).await
+            }
+            Effect::Pin(number) => self.make_pin_last(&turn, number).await,
+            Effect::Unpin(number) => self.give_up_pin(&turn, number).await,
+            Effect::Start(number) => self.start(&turn, number).await,
             Effect::Deploy(number) | Effect::Widen(number) | Effect::RollBack(number) => {
                 self.change_stage(&turn, driving, number).await
             }
             Effect::GiveUp(number) => self.give_up(&turn, driving, number).await,
+            Effect::Watch(number, window) => self.watch(&turn, driving, number, window).await,
             Effect::Sample(number, window) => self.sample(&turn, driving, number, window).await,
         }
     }
-}
-
-/// Waits for `call`, no longer than `limit` where there is a timer.
-///
-/// # Errors
-/// `Unavailable` after `limit`: the call was dropped, and nobody knows whether it had an effect.
-pub(super) async fn bounded<T>(
-    timing: Timing,
-    limit: Duration,
-    what: &str,
-    call: impl Future<Output = Result<T, SeamError>>,
-) -> Result<T, SeamError> {
-    match timing {
-        Timing::Untimed => call.await,
-        Timing::Timed => tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-            let context = format!("{what}: no answer within {} ms", limit.as_millis());
-            Err(SeamError::new(ErrorKind::Unavailable, context))
-        }),
-    }
-}
-
-/// What a seam said, with its causes.
-pub(super) fn told(error: &SeamError) -> String {
-    let mut text = format!("{error} ({})", error.kind());
-    let mut cause = std::error::Error::source(error);
-    // A chain of causes may be as long as a stranger likes.
-    for _ in 0..8 {
-        let Some(error) = cause else { break };
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,18 +1,22 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mcp_core::{ErrorKind, SeamError};
+use mcp_core::{Name, SeamError};
 use serde_json::Value;
 
-use super::drive::{Step, Turn, bounded, told};
+use super::call::{bounded, told};
+use super::drive::{Step, Turn};
 use super::stream::Change;
-use super::{Driving, Engine};
+use super::{Driving, Engine, Task};
 use crate::gate::{GateAnswer, GateRequest};
+use crate::host;
 use crate::journal::Append;
-use crate::judge::{Judge, Judgement, MAX_JUDGE_STATE_BYTES};
-use crate::machine::{Command, Looking, StageState, consequence};
-use crate::verification::{JudgeChoice, Verification};
+use crate::judge::{Beside, Heard, Judgement, hear};
+use crate::machine::{Command, Looking, StageState, consequence, counts};
+use crate::verification::Verification;
 use crate::{
-    Counts, Evidence, GateEvidence, Promotion, PromotionError, Sample, State, UpstreamEvidence, Window,
+    Counts, Evidence, GateEvidence, Progress, Promotion, PromotionError, Sample, Skipped, StageCall, State,
+    UpstreamEvidence, Window,
 };
 
 /// How much of a gate's evidence is recorded.
@@ -49,16 +53,11 @@ impl Engine {
         self.record_about(turn, promotion, &Command::Move { fence: turn.fence, promotion, to, reason }).await
     }
 
-    pub(super) async fn make_pin_last(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        number: u64,
-    ) -> Result<Step, PromotionError> {
+    pub(super) async fn make_pin_last(&self, turn: &Turn<'_>, number: u64) -> Result<Step, PromotionError> {
         let promotion = turn.state.find(number)?;
         let outcome = match (&self.inner.pin, &promotion.holder) {
             (Some(pin), Some(holder)) => {
-                let call = pin.pin(holder, promotion.release.artifacts(), None);
+                let call = || pin.pin(holder, promotion.release.artifacts(), None);
                 bounded(turn.timing, promotion.policy.calls.timeout, "pin", call)
                     .await
                     .map_err(|error| told(&error))
@@ -69,9 +68,9 @@ impl Engine {
             }
         };
         if let Err(why) = outcome {
-            return self.delay(turn, driving, promotion, "pin", why, None).await;
+            return self.delay(turn, promotion, "pin", why, None).await;
         }
-        driving.paced.remove(&number);
+        turn.slot.paced.done(number);
         let recorded =
             self.record_about(turn, number, &Command::Pinned { fence: turn.fence, promotion: number }).await;
         // One that is left behind has no pin any more.
@@ -80,45 +79,46 @@ impl Engine {
             // Pins have no fences: while this driver slept, another one took over, and gave up the pin that this one has just made again.
             if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
                 let attempted = format!("release the pin of {}, which was given up before", promotion.id);
-                pin.release(holder).await.map_err(PromotionError::seam(attempted))?;
+                host::call("release a pin", || pin.release(holder))
+                    .await
+                    .map_err(PromotionError::seam(attempted))?;
             }
         }
         recorded
     }
 
-    pub(super) async fn give_up_pin(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        number: u64,
-    ) -> Result<Step, PromotionError> {
+    pub(super) async fn give_up_pin(&self, turn: &Turn<'_>, number: u64) -> Result<Step, PromotionError> {
         let promotion = turn.state.find(number)?;
         if let (Some(pin), Some(holder)) = (&self.inner.pin, &promotion.holder) {
-            let call = pin.release(holder);
-            if bounded(turn.timing, promotion.policy.calls.timeout, "release a pin", call).await.is_err() {
+            let call = || pin.release(holder);
+            let task = Task::Unpin(promotion.id.clone());
+            if let Err(error) =
+                bounded(turn.timing, promotion.policy.calls.timeout, "release a pin", call).await
+            {
                 // The artifacts stay for longer than needed, which harms nobody; it is tried again.
-                return Ok(Step::Waiting(Some(self.pace(driving, promotion, None))));
+                self.inner.troubles.met(task, &PromotionError::seam("release a pin")(error), self.now());
+                return Ok(Step::Waiting(Some(self.pace(turn, promotion, None))));
             }
+            self.inner.troubles.over(&task);
         }
-        driving.paced.remove(&number);
+        turn.slot.paced.done(number);
         self.record_about(turn, number, &Command::Unpinned { fence: turn.fence, promotion: number }).await
     }
 
     /// Asks every gate of the recorded policy, and starts the promotion when all pass.
-    pub(super) async fn start(
-        &self,
-        turn: &Turn<'_>,
-        driving: &mut Driving,
-        number: u64,
-    ) -> Result<Step, PromotionError> {
+    pub(super) async fn start(&self, turn: &Turn<'_>, number: u64) -> Result<Step, PromotionError> {
         let promotion = turn.state.find(number)?;
-        let mut gates = Vec::new();
+        let (mut gates, mut skipped) = (Vec::new(), Vec::new());
         for name in &promotion.policy.gates {
             let by = format!("gate {name}");
             let Some(gate) = self.inner.gates.get(name) else {
                 let why = "this engine has no gate of this name".to_owned();
-                return self.delay(turn, driving, promotion, &by, why, None).await;
+                return self.delay(turn, promotion, &by, why, None).await;
             };
+            if promotion.glass.is_some() && !gate.guards_integrity() {
+                skipped.push(Skipped::Gate { gate: name.clone() });
+                continue;
+            }
             let request = GateRequest {
                 promotion: &promotion.id,
                 kind: promotion.kind,
@@ -126,30 +126,34 @@ impl Engine {
                 requester: &promotion.requester,
                 now: self.now(),
             };
-            let call = gate.check(&request);
+            let call = || gate.check(&request);
             match bounded(turn.timing, promotion.policy.calls.timeout, &by, call).await {
                 Ok(GateAnswer::Pass { evidence }) => {
                     let saw = evidence.chars().take(MAX_EVIDENCE_CHARS).collect();
                     gates.push(GateEvidence { gate: name.clone(), saw });
                 }
                 Ok(GateAnswer::Wait { until, why }) => {
-                    return self.delay(turn, driving, promotion, &by, why, until).await;
+                    return self.delay(turn, promotion, &by, why, until).await;
                 }
                 Ok(GateAnswer::Deny { why }) => {
                     return self.go_to(turn, number, State::Rejected, format!("{by}: {why}")).await;
                 }
-                Err(error) => return self.delay(turn, driving, promotion, &by, told(&error), None).await,
+                Err(error) => return self.delay(turn, promotion, &by, told(&error), None).await,
             }
         }
-        driving.paced.remove(&number);
+        turn.slot.paced.done(number);
         // Looked at again after the gates, which may have taken their time, and asserted in the append.
         let now = self.now();
         let (mut upstream, mut asserts) = (Vec::new(), Vec::new());
-        for (stage, seen) in self.upstream(Some(promotion)).await? {
-            if let (Some(verified), Some(slot)) = (seen.verified, self.inner.slots.get(&stage)) {
+        for (stage, seen) in self.upstream(Some(promotion)).await.0 {
+            let verified = seen.verified.filter(|verified| counts(promotion.rules(), &stage, verified, now));
+            if let (Some(verified), Some(slot)) =
+                (verified, self.slot_of_release(&stage, &promotion.release).await?)
+            {
                 let ran = verified.until.unwrap_or(now).saturating_since(verified.at);
                 let evidence = UpstreamEvidence {
                     stage,
+                    lane: slot.lane.as_ref().map(|lane| lane.name.clone()),
                     version: seen.version,
                     promotion: verified.promotion,
                     succeeded_at: verified.at,
@@ -160,7 +164,14 @@ impl Engine {
             }
         }
         let release = promotion.release.digest();
-        let evidence = Evidence { release, gates, upstream: Vec::new(), approved_by: Vec::new() };
+        let evidence = Evidence {
+            release,
+            gates,
+            upstream: Vec::new(),
+            approved_by: Vec::new(),
+            opening: None,
+            skipped,
+        };
         let command = Command::Start { fence: turn.fence, promotion: number, evidence, upstream };
         // Decided once: after a lost race the stages before may have changed too, and are looked at again.
         let change = Change { asserts, attempts: 1, ..Change::about(&command, promotion) };
@@ -171,36 +182,29 @@ impl Engine {
     async fn delay(
         &self,
         turn: &Turn<'_>,
-        driving: &mut Driving,
         promotion: &Promotion,
         by: &str,
         why: String,
         until: Option<mcp_core::Timestamp>,
     ) -> Result<Step, PromotionError> {
-        let until = self.pace(driving, promotion, until);
+        let again = self.pace(turn, promotion, until);
         let why = why.chars().take(MAX_EVIDENCE_CHARS).collect();
         let (fence, number) = (turn.fence, promotion.id.number);
-        let command = Command::Delay { fence, promotion: number, by: by.to_owned(), why };
+        let command = Command::Delay { fence, promotion: number, by: by.to_owned(), why, until };
         match self.record_about(turn, number, &command).await? {
-            Step::Waiting(_) => Ok(Step::Waiting(Some(until))),
+            Step::Waiting(_) => Ok(Step::Waiting(Some(again))),
             step => Ok(step),
         }
     }
 
-    /// When to try again what was tried in vain; `asked` where the other side knows, but not later than the longest backoff.
+    /// When to try again what was tried in vain.
     fn pace(
         &self,
-        driving: &mut Driving,
+        turn: &Turn<'_>,
         promotion: &Promotion,
         asked: Option<mcp_core::Timestamp>,
     ) -> mcp_core::Timestamp {
-        let now = self.now();
-        let times = driving.paced.get(&promotion.id.number).map_or(0, |(.., times)| *times).saturating_add(1);
-        let backoff = promotion.policy.calls.backoff_after(times).max(Duration::from_millis(1));
-        let until = asked.filter(|asked| *asked > now).unwrap_or(now.saturating_add(backoff));
-        let until = until.min(now.saturating_add(crate::Calls::MAX_BACKOFF));
-        driving.paced.insert(promotion.id.number, (now, until, times));
-        until
+        turn.slot.paced.failed(promotion.id.number, &promotion.policy.calls, asked, self.now())
     }
 
     /// Samples one window and judges it. Whatever goes wrong is no data, and never good health.
@@ -229,16 +233,15 @@ impl Engine {
         }
         let mut samples = Vec::new();
         if trouble.is_none() {
-            driving.fence = None;
-            let call = bounded(turn.timing, limit, "sample", turn.stage.sample(window)).await;
-            match call.map_err(|error| told(&error)).and_then(|taken| Counts::of(&taken).map(|_| taken)) {
-                Ok(taken) => (samples, driving.fence) = (taken, Some(turn.fence)),
-                Err(why) => trouble = Some(format!("sample: {why}")),
+            match self.take_samples(turn, driving, limit, window).await {
+                Ok(taken) => samples = taken,
+                Err(why) => trouble = Some(why),
             }
         }
         let (canary, baseline) = Counts::of(&samples).unwrap_or_default();
-        let (judge, judgement) = match self.judge(promotion, window, &samples) {
-            Ok(judged) => judged,
+        let kept = promotion.verification.as_ref();
+        let Heard { judge, judgement, beside } = match self.judge(promotion, kept, window, &samples) {
+            Ok(heard) => heard,
             Err(error) => {
                 let why = format!("the judge failed: {}", told(&error));
                 return self.go_to(turn, number, State::Paused, why).await;
@@ -254,49 +257,63 @@ impl Engine {
             trouble,
             judge,
             judgement,
+            beside,
         };
         self.record_about(turn, number, &command).await
     }
 
-    /// What the judge says, fit for the journal.
-    fn judge(
+    /// What the stage counted in `window`, or why there is no data.
+    pub(super) async fn take_samples(
         &self,
-        promotion: &Promotion,
+        turn: &Turn<'_>,
+        driving: &mut Driving,
+        limit: Duration,
         window: Window,
-        samples: &[Sample],
-    ) -> Result<(Value, Judgement), SeamError> {
-        let (state, judgement) = self.ask_judge(promotion, window, samples)?;
-        let bytes = state.to_string().len();
-        if bytes > MAX_JUDGE_STATE_BYTES {
-            let context =
-                format!("keep its state of {bytes} bytes: at most {MAX_JUDGE_STATE_BYTES} are journaled");
-            return Err(SeamError::new(ErrorKind::Exhausted, context));
-        }
-        Ok((state, judgement.in_short()))
+    ) -> Result<Vec<Sample>, String> {
+        driving.fence = None;
+        let call = bounded(turn.timing, limit, "sample", || turn.stage.sample(window));
+        let taken = self.count_call(StageCall::Sample, call).await;
+        let taken = taken.map_err(|error| told(&error)).and_then(|taken| fresh(taken, window));
+        let taken = taken.map_err(|why| format!("sample: {why}"))?;
+        driving.fence = Some(turn.fence);
+        Ok(taken)
     }
 
-    fn ask_judge(
+    /// What the judge and all that stands beside it say who have kept this, fit for the journal.
+    pub(super) fn judge(
         &self,
         promotion: &Promotion,
+        kept: Option<&Progress>,
         window: Window,
         samples: &[Sample],
-    ) -> Result<(Value, Judgement), SeamError> {
-        let null = Value::Null;
-        let kept = promotion.verification.as_ref().map_or(&null, |progress| &progress.judge);
+    ) -> Result<Heard, SeamError> {
         match &promotion.policy.verification {
-            Verification::Unverified { .. } => Ok((Value::Null, Judgement::Undecided)),
-            Verification::Judged(judged) => match &judged.judge {
-                JudgeChoice::Guardrail(guardrail) => guardrail.judge(kept, window, samples),
-                JudgeChoice::Rank(rank) => rank.judge(kept, window, samples),
-                JudgeChoice::Count(count) => count.judge(kept, window, samples),
-                JudgeChoice::Named(name) => match self.inner.judges.get(name) {
-                    Some(judge) => judge.judge(kept, window, samples),
-                    None => Err(SeamError::new(
-                        ErrorKind::NotFound,
-                        format!("find judge {name}: this engine has none of this name"),
-                    )),
-                },
-            },
+            Verification::Unverified { .. } => {
+                let (judge, judgement) = (Value::Null, Judgement::Undecided);
+                Ok(Heard { judge, judgement, beside: Beside::default() })
+            }
+            Verification::Judged(judged) => {
+                let named = |name: &Name| self.inner.judges.get(name).map(|judge| &**judge);
+                hear(judged, kept, window, samples, &named)
+            }
         }
     }
+}
+
+/// What can be believed and is about this window. Stale samples are no data, and where there are no others, that is said.
+fn fresh(mut samples: Vec<Sample>, window: Window) -> Result<Vec<Sample>, String> {
+    Counts::of(&samples)?;
+    let mut instances = BTreeSet::new();
+    if let Some(twice) =
+        samples.iter().find(|sample| !instances.insert((sample.arm, sample.instance.as_str())))
+    {
+        let shown: String = twice.instance.chars().take(60).collect();
+        return Err(format!("instance {shown:?} is there twice"));
+    }
+    let taken = samples.len();
+    samples.retain(|sample| !sample.is_stale(window));
+    if samples.is_empty() && taken > 0 {
+        return Err(format!("all of {taken} samples are stale: they end no later than {}", window.from));
+    }
+    Ok(samples)
 }

@@ -2,38 +2,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mcp_core::{Digest, InUse, Name, SeamError, Timestamp, Usage};
+use mcp_core::{InUse, Name, SeamError, Timestamp, Usage};
 
-use super::stream::Loaded;
-use super::{Engine, Slot};
+use super::stream::{Loaded, PAGE};
+use super::{Engine, Slot, Task, Trouble};
 use crate::history::{History, Moment};
+use crate::host;
 use crate::machine::{Deployed, StageState, Upstream, View, blockers};
+use crate::plan::Course;
 use crate::{Blocker, Entry, Fencing, Happened, Promotion, PromotionError, PromotionId, State};
 
-/// How many events are read at once.
-const PAGE: usize = 4096;
-
-/// How far one stream was verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Head {
-    /// Which stream.
-    pub stream: Name,
-    /// How many events it has.
-    pub version: u64,
-    /// The digest that vouches for all of them, in order.
-    pub digest: Digest,
-}
-
-/// What [`Engine::verify`] has looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Audit {
-    /// Every stream, sorted by name.
-    pub heads: Vec<Head>,
-}
-
-/// What is known.
+/// What is known, also of stages that the pipeline has lost.
 ///
 /// All fail with `Unavailable` when the journal does not answer, and with `Corrupt` or `Unsupported` when the stage's stream cannot be
 /// read.
@@ -43,7 +22,7 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub async fn status(&self, id: &PromotionId) -> Result<Promotion, PromotionError> {
-        let slot = self.slot(&id.stage)?;
+        let slot = &*self.place(&id.stage).await?;
         let state = self.load(slot).await?;
         Ok(Arc::unwrap_or_clone(self.promotion(slot, &state, id.number).await?))
     }
@@ -53,15 +32,47 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub async fn blockers(&self, id: &PromotionId) -> Result<Vec<Blocker>, PromotionError> {
-        let slot = self.slot(&id.stage)?;
+        let slot = &*self.place(&id.stage).await?;
         let state = self.load(slot).await?;
         let promotion = self.promotion(slot, &state, id.number).await?;
-        let upstream = self.upstream(Some(&*promotion)).await?;
-        let (paced, now) = (BTreeMap::new(), self.now());
-        let view = View { state: &state, upstream: &upstream, paced: &paced, pins: false, now };
-        let mut list = blockers(&view, id.number);
+        self.blockers_in(slot, &state, &promotion).await
+    }
+
+    /// What keeps `promotion` from going on, if the stage were in `state`.
+    pub(super) async fn blockers_in(
+        &self,
+        slot: &Slot,
+        state: &StageState,
+        promotion: &Promotion,
+    ) -> Result<Vec<Blocker>, PromotionError> {
+        let (upstream, unread) = self.upstream(Some(promotion)).await;
+        let (whole, paced, now) = (self.whole(slot).await?, slot.paced.until(), self.now());
+        let whole = whole.as_deref();
+        let view = View { state, whole, upstream: &upstream, paced: &paced, pins: false, now };
+        let mut list = blockers(&view, promotion.id.number);
+        if let Some((stage, error)) = unread {
+            // What cannot be read is not gone.
+            let gone = Blocker::UpstreamGone { stage: stage.clone() };
+            let unreadable = Blocker::Unreadable { stage, error: error.to_string() };
+            let missing = |blocker: &Blocker| match blocker {
+                Blocker::AnyOf { of } => of.contains(&gone),
+                blocker => *blocker == gone,
+            };
+            if list.iter().any(missing) {
+                list.retain(|blocker| *blocker != gone);
+                list.push(unreadable);
+            }
+        }
+        if self.met(&slot.name).is_none() && !promotion.state.is_terminal() {
+            list.push(Blocker::StageGone { stage: slot.name.clone() });
+            return Ok(list);
+        }
         if promotion.state.is_terminal() || promotion.state.needs_a_person() {
             return Ok(list);
+        }
+        if let Some(trouble) = self.inner.troubles.of(&Task::Stage(slot.name.clone())) {
+            let Trouble { since, times, error, .. } = trouble;
+            list.push(Blocker::NotRecorded { since, times, error });
         }
         match &slot.stage {
             None => list.push(Blocker::NotDriven { stage: slot.name.clone() }),
@@ -77,39 +88,53 @@ impl Engine {
         Ok(list)
     }
 
-    /// What is known of the stages that `promotion` comes after, with regard to its release.
+    /// What is known of the stages that `promotion` comes after, with regard to its release; and one that cannot be read, which lets nothing
+    /// start, and holds up nothing else.
     pub(super) async fn upstream(
         &self,
         promotion: Option<&Promotion>,
-    ) -> Result<BTreeMap<Name, Upstream>, PromotionError> {
-        let mut upstream = BTreeMap::new();
+    ) -> (BTreeMap<Name, Upstream>, Option<(Name, PromotionError)>) {
+        let (mut upstream, mut unread) = (BTreeMap::new(), None);
         let Some(promotion) = promotion else {
-            return Ok(upstream);
+            return (upstream, unread);
         };
         for stage in &promotion.policy.after {
             // A stage that the pipeline has lost since the request can never succeed again, and blocks.
-            let Some(slot) = self.inner.slots.get(stage) else {
-                continue;
+            let slot = match self.slot_of_release(stage, &promotion.release).await {
+                Ok(Some(slot)) => slot,
+                Ok(None) => continue,
+                Err(error) => {
+                    unread = unread.or(Some((stage.clone(), error)));
+                    continue;
+                }
             };
-            let state = self.load(slot).await?;
-            let verified = state.verified(promotion.release.digest()).cloned();
-            upstream.insert(stage.clone(), Upstream { version: state.version(), verified });
+            match self.load(slot).await {
+                Ok(state) => {
+                    let verified = state.verified(promotion.release.digest()).copied();
+                    upstream.insert(stage.clone(), Upstream { version: state.version(), verified });
+                }
+                Err(error) => unread = unread.or(Some((stage.clone(), error))),
+            }
         }
-        Ok(upstream)
+        (upstream, unread)
     }
 
     /// What `stage` runs: the release of the last promotion that succeeded. While another one is in flight it is what would come back.
     ///
     /// # Errors
-    /// `NotFound` for an unknown stage.
+    /// `NotFound` for an unknown stage; `Conflict` for one with lanes: [`lanes`](Self::lanes) says what each of them runs.
     pub async fn current(
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<Option<Deployed>, PromotionError> {
-        Ok(self.stage_state(stage).await?.current().cloned())
+        let stage = stage.try_into().map_err(Into::into)?;
+        let slot = self.slot(&stage).await?;
+        Self::as_one(slot, "ask what runs in")?;
+        Ok(self.load(slot).await?.current().cloned())
     }
 
-    /// Every promotion of `stage`, in the order of the requests; read from the journal, all of the stage's stream.
+    /// Every promotion of `stage`, in the order of the requests; read from the journal, all of the stage's stream. Those of its lanes come after
+    /// its own, lane by lane.
     ///
     /// # Errors
     /// `NotFound` for an unknown stage.
@@ -118,7 +143,16 @@ impl Engine {
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<Vec<Promotion>, PromotionError> {
         let stage = stage.try_into().map_err(Into::into)?;
-        let slot = self.slot(&stage)?;
+        let slot = &*self.place(&stage).await?;
+        let mut list = self.promotions_of(slot).await?;
+        for lane in self.lane_slots(slot).await? {
+            list.extend(self.promotions_of(lane).await?);
+        }
+        list.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(list)
+    }
+
+    async fn promotions_of(&self, slot: &Slot) -> Result<Vec<Promotion>, PromotionError> {
         let mut promotions: BTreeMap<u64, Promotion> = BTreeMap::new();
         self.replay(slot.name.clone(), slot.stream.clone(), |position, Entry { at, what, .. }| {
             if let Happened::Requested(requested) = &what {
@@ -139,7 +173,7 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub async fn history(&self, id: &PromotionId) -> Result<History, PromotionError> {
-        let slot = self.slot(&id.stage)?;
+        let slot = &*self.place(&id.stage).await?;
         let mut history = self.read_all(slot).await?;
         history.moments.retain(|moment| moment.entry.what.promotion(moment.position) == Some(id.number));
         if history.moments.is_empty() {
@@ -157,7 +191,7 @@ impl Engine {
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<History, PromotionError> {
         let stage = stage.try_into().map_err(Into::into)?;
-        self.read_all(self.slot(&stage)?).await
+        self.read_all(&*self.place(&stage).await?).await
     }
 
     async fn read_all(&self, slot: &Slot) -> Result<History, PromotionError> {
@@ -189,53 +223,26 @@ impl Engine {
         }
     }
 
-    /// Reads every stage's stream from its beginning: each event must fit the chain before it, the table of states and the invariants; and
-    /// what this engine remembers must be what the events say (invariant 4).
-    ///
-    /// An end that was cut off leaves a chain that fits, and a stream that is gone as a whole has no head, so that its stage counts as new:
-    /// compare the heads with ones that were kept elsewhere.
-    ///
-    /// # Errors
-    /// `Corrupt`, naming the first event that does not fit.
-    pub async fn verify(&self) -> Result<Audit, PromotionError> {
-        let mut heads = Vec::new();
-        for (stage, stream) in self.all_stages().await? {
-            let replayed = self.replay(stage.clone(), stream.clone(), |_, _| ()).await?;
-            if let Some(slot) = self.inner.slots.get(&stage) {
-                let loaded = slot.loaded.lock().await;
-                let same_version = loaded.chain().version() == replayed.chain().version();
-                let ahead = loaded.chain().version() > replayed.chain().version();
-                if ahead
-                    || (same_version
-                        && (loaded.chain(), loaded.state()) != (replayed.chain(), replayed.state()))
-                {
-                    return Err(PromotionError::Corrupt {
-                        stream,
-                        position: loaded.chain().version(),
-                        reason: "this engine has read something else from it before".to_owned(),
-                    });
-                }
-            }
-            let (version, digest) = (replayed.chain().version(), replayed.chain().head());
-            heads.push(Head { stream, version, digest });
-        }
-        Ok(Audit { heads })
-    }
-
     /// Every stage that the journal knows, also those that the pipeline has no more, with its stream.
-    async fn all_stages(&self) -> Result<Vec<(Name, Name)>, PromotionError> {
+    pub(super) async fn all_stages(&self) -> Result<Vec<(Name, Name)>, PromotionError> {
         const PREFIX: &str = "stage/";
         let attempted = "list the streams of the journal";
-        let streams = self.inner.journal.streams(PREFIX).await.map_err(PromotionError::seam(attempted))?;
+        let streams = host::call("journal", || self.inner.journal.streams(PREFIX))
+            .await
+            .map_err(PromotionError::seam(attempted))?;
         let stage =
             |stream: Name| Ok((stream.as_str().strip_prefix(PREFIX).unwrap_or_default().parse()?, stream));
         streams.into_iter().map(stage).collect()
     }
 
-    async fn state_of(&self, stage: Name, stream: Name) -> Result<Arc<StageState>, PromotionError> {
-        match self.inner.slots.get(&stage) {
-            Some(slot) => self.load(slot).await,
-            None => Ok(Arc::clone(self.replay(stage, stream, |_, _| ()).await?.state())),
+    pub(super) async fn state_of(
+        &self,
+        stage: Name,
+        stream: Name,
+    ) -> Result<Arc<StageState>, PromotionError> {
+        match self.slot(&stage).await {
+            Ok(slot) => self.load(slot).await,
+            Err(_) => Ok(Arc::clone(self.replay(stage, stream, |_, _| ()).await?.state())),
         }
     }
 }
@@ -246,6 +253,9 @@ impl InUse for Engine {
         let mut usage = Vec::new();
         for (stage, stream) in self.all_stages().await? {
             usage.extend(self.state_of(stage, stream).await?.usage());
+        }
+        for id in self.plans().await? {
+            usage.extend(self.load_plan(id).await?.course.iter().flat_map(Course::usage));
         }
         usage.sort();
         usage.dedup();
@@ -264,5 +274,5 @@ pub(super) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Opti
 /// Whether a driver has to keep the lease although there is nothing to do at the moment.
 pub(super) fn keeps_lease(state: &StageState) -> bool {
     let busy = [State::Deploying, State::Verifying, State::RollingBack];
-    state.in_flight().is_some_and(|promotion| busy.contains(&promotion.state))
+    state.watch().is_some() || state.in_flight().is_some_and(|promotion| busy.contains(&promotion.state))
 }

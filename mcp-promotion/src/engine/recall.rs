@@ -3,6 +3,7 @@ use std::sync::Arc;
 use mcp_core::Name;
 
 use super::{Engine, Slot};
+use crate::host;
 use crate::journal::Chain;
 use crate::machine::StageState;
 use crate::{Entry, Happened, Promotion, PromotionError, PromotionId};
@@ -110,7 +111,8 @@ impl Engine {
         after: u64,
         max: usize,
     ) -> Result<Vec<Vec<u8>>, PromotionError> {
-        self.inner.journal.read(stream, after, max).await.map_err(|source| PromotionError::Seam {
+        let read = host::call("journal", || self.inner.journal.read(stream, after, max)).await;
+        read.map_err(|source| PromotionError::Seam {
             attempted: format!("read stream {stream} after event {after}"),
             source,
         })

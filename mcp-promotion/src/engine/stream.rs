@@ -1,26 +1,48 @@
 use std::sync::Arc;
 
 use mcp_core::{Digest, ErrorKind, Name, RequestId};
+use tokio::sync::MutexGuard;
 
+use super::waiting::comes_to_rest;
 use super::{Engine, Slot};
+use crate::host;
 use crate::journal::{Append, Chain};
-use crate::machine::{Command, StageState, decide};
-use crate::{Entry, Promotion, PromotionError, UsedRequestId};
+use crate::machine::{Command, StageState, beside, concerns_stage, decide};
+use crate::{Entry, Happened, Promotion, PromotionError, UsedRequestId};
 
 /// How many events are read at once.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 /// How often a command is decided again because others were faster.
 const ATTEMPTS: u32 = 32;
 
 /// What was read of a stage's stream.
+#[derive(Clone)]
 pub(super) struct Loaded {
     chain: Chain,
     state: Arc<StageState>,
+    /// After how many events the last snapshot was made; `None` before one was looked for.
+    kept: Option<u64>,
 }
 
 impl Loaded {
     pub(super) fn nothing(stage: Name, stream: Name) -> Self {
-        Self { chain: Chain::start(stream), state: Arc::new(StageState::new(stage)) }
+        Self { chain: Chain::start(stream), state: Arc::new(StageState::new(stage)), kept: None }
+    }
+
+    pub(super) fn restored(chain: Chain, state: Arc<StageState>) -> Self {
+        let kept = Some(chain.version());
+        Self { chain, state, kept }
+    }
+
+    /// What is to be kept beside the stream now; the same is not asked for twice.
+    fn due_snapshot(&mut self, after: u64) -> Option<(Chain, Arc<StageState>)> {
+        let version = self.chain.version();
+        let events = version.saturating_sub(self.kept.unwrap_or(0));
+        if events < after.max(1) || events < self.state.entries() as u64 {
+            return None;
+        }
+        self.kept = Some(version);
+        Some((self.chain.clone(), Arc::clone(&self.state)))
     }
 
     /// Goes on by one stored event, or leaves everything as it was.
@@ -38,6 +60,20 @@ impl Loaded {
             position,
             reason: why.to_string(),
         })
+    }
+
+    /// The append of these events, and what is then known. Tried on a copy: what cannot have happened must not get into the journal.
+    fn write(&self, entries: &[Entry]) -> Result<(Append, Self), PromotionError> {
+        let (stream, before) = (self.chain.stream().clone(), self.chain.version());
+        let mut after = self.clone();
+        let events = entries.iter().map(|entry| after.chain.write(entry)).collect::<Result<Vec<_>, _>>()?;
+        for entry in entries {
+            Arc::make_mut(&mut after.state).apply(entry).map_err(|why| PromotionError::Internal {
+                attempted: format!("append to stream {stream}"),
+                reason: why.to_string(),
+            })?;
+        }
+        Ok((Append::new(stream, before, events), after))
     }
 
     pub(super) const fn state(&self) -> &Arc<StageState> {
@@ -69,24 +105,36 @@ pub(super) struct Change<'a> {
     pub(super) attempts: u32,
     /// A promotion, and the event that must still be the last one to have moved it.
     pub(super) phase: Option<(u64, u64)>,
+    /// What is appended to another stream in the same step.
+    pub(super) also: Option<Also<'a>>,
 }
+
+/// The stage of a lane, while both streams are appended to.
+struct Whole<'a> {
+    slot: &'a Slot,
+    loaded: MutexGuard<'a, Loaded>,
+    entries: Vec<Entry>,
+}
+
+/// What is appended to another stream, given the position of the command's first event.
+pub(super) type Also<'a> = &'a (dyn Fn(u64) -> Result<Append, PromotionError> + Send + Sync);
 
 impl<'a> Change<'a> {
     /// What a person commands: decided again until it is through or refused.
     pub(super) const fn command(command: &'a Command, request: Option<&'a RequestId>) -> Self {
-        Self { command, request, asserts: Vec::new(), attempts: ATTEMPTS, phase: None }
+        Self { command, request, asserts: Vec::new(), attempts: ATTEMPTS, phase: None, also: None }
     }
 
     /// What a driver does with its lease: after a lost race it must look again, from the beginning.
     pub(super) const fn drive(command: &'a Command) -> Self {
-        Self { command, request: None, asserts: Vec::new(), attempts: 1, phase: None }
+        Self { command, request: None, asserts: Vec::new(), attempts: 1, phase: None, also: None }
     }
 
     /// What a driver has found out or done about `promotion`, as it knew it. It still counts when only others were written to the stream since
     /// (a vote, another request), but not when the promotion was moved, or when the lease is not its own any more.
     pub(super) const fn about(command: &'a Command, promotion: &Promotion) -> Self {
         let phase = Some((promotion.id.number, promotion.entered));
-        Self { command, request: None, asserts: Vec::new(), attempts: ATTEMPTS, phase }
+        Self { command, request: None, asserts: Vec::new(), attempts: ATTEMPTS, phase, also: None }
     }
 }
 
@@ -95,16 +143,33 @@ impl Engine {
     pub(super) async fn load(&self, slot: &Slot) -> Result<Arc<StageState>, PromotionError> {
         let mut loaded = slot.loaded.lock().await;
         self.refresh(slot, &mut loaded).await?;
-        Ok(Arc::clone(&loaded.state))
+        let (state, due) =
+            (Arc::clone(&loaded.state), loaded.due_snapshot(self.inner.settings.snapshot_events));
+        drop(loaded);
+        if let Some((chain, state)) = due {
+            self.keep(&chain, &state).await;
+        }
+        Ok(state)
     }
 
     /// Reads what is new; whether there was something.
     async fn refresh(&self, slot: &Slot, loaded: &mut Loaded) -> Result<bool, PromotionError> {
         let before = loaded.chain.version();
+        let mut resting = Vec::new();
+        if before == 0 && loaded.kept.is_none() {
+            match self.restore(slot).await {
+                Some(restored) => {
+                    *loaded = restored;
+                    slot.waiting.tell_all();
+                }
+                None => loaded.kept = Some(0),
+            }
+        }
         loop {
             let page = self.read_page(&slot.stream, loaded.chain.version(), PAGE).await?;
             for bytes in &page {
-                loaded.read(bytes)?;
+                let entry = loaded.read(bytes)?;
+                resting.extend(comes_to_rest(&entry.what));
             }
             if page.is_empty() {
                 break;
@@ -112,15 +177,26 @@ impl Engine {
         }
         let changed = loaded.chain.version() > before;
         if changed {
-            self.tell_waiters(slot, loaded.chain.version());
+            self.tell_waiters(slot, loaded);
         }
+        resting.into_iter().for_each(|number| slot.waiting.tell(number));
         Ok(changed)
     }
 
-    fn tell_waiters(&self, slot: &Slot, version: u64) {
-        slot.news.send_replace(version);
+    fn tell_waiters(&self, slot: &Slot, loaded: &Loaded) {
+        let version = loaded.chain.version();
+        // A stream that was only read again is no news: a driver that waits would otherwise wake itself.
+        if !slot.news.send_if_modified(|known| std::mem::replace(known, version) != version) {
+            return;
+        }
+        Self::tell_lanes(slot, &loaded.state);
+        self.inner.plan_news.tell(Some(&slot.name));
         for after in slot.after_it.iter().filter_map(|name| self.inner.slots.get(name)) {
             after.news.send_modify(|_| {});
+            // A release that has succeeded here may go on in one of them.
+            if let Ok(loaded) = after.loaded.try_lock() {
+                Self::tell_lanes(after, &loaded.state);
+            }
         }
     }
 
@@ -157,15 +233,26 @@ impl Engine {
             if entries.is_empty() {
                 return Ok(Committed::Nothing);
             }
-            if self.append(slot, &mut loaded, &entries, &change.asserts).await? {
+            let mut whole = self.beside(slot, &loaded.state, &entries).await?;
+            let mut others = change.asserts.clone();
+            if let Some(also) = change.also {
+                others.push(also(loaded.chain.version().saturating_add(1))?);
+            }
+            if self.append(slot, &mut loaded, &entries, &others, whole.as_mut()).await? {
                 return Ok(Committed::Now(
                     loaded.chain.version().saturating_add(1).saturating_sub(entries.len() as u64),
                 ));
             }
-            if !self.refresh(slot, &mut loaded).await? && change.asserts.is_empty() {
+            let mut fresh = self.refresh(slot, &mut loaded).await?;
+            if let Some(Whole { slot, loaded, .. }) = &mut whole {
+                fresh |= self.refresh(slot, loaded).await?;
+            }
+            if !fresh && others.is_empty() {
                 // The journal has another version, and yet nothing new: it is not the one that was read before.
-                *loaded = Loaded::nothing(slot.name.clone(), slot.stream.clone());
-                self.refresh(slot, &mut loaded).await?;
+                self.reload(slot, &mut loaded).await?;
+                if let Some(Whole { slot, loaded, .. }) = &mut whole {
+                    self.reload(slot, loaded).await?;
+                }
             }
         }
         Err(PromotionError::Contended { stream: slot.stream.clone(), attempts: change.attempts })
@@ -187,35 +274,74 @@ impl Engine {
         Ok(Arc::clone(state))
     }
 
+    /// Forgets what was read, and reads it anew.
+    async fn reload(&self, slot: &Slot, loaded: &mut Loaded) -> Result<(), PromotionError> {
+        *loaded = Loaded::nothing(slot.name.clone(), slot.stream.clone());
+        self.refresh(slot, loaded).await.map(drop)
+    }
+
+    /// The stage of a lane, where these events of the lane ask for some in the stream of the stage. It stays locked until they are appended;
+    /// nobody locks a lane while a stage is.
+    async fn beside(
+        &self,
+        slot: &Slot,
+        lane: &StageState,
+        entries: &[Entry],
+    ) -> Result<Option<Whole<'_>>, PromotionError> {
+        let Some(whole) =
+            self.whole_of(slot).filter(|_| entries.iter().any(|entry| concerns_stage(&entry.what)))
+        else {
+            return Ok(None);
+        };
+        let mut loaded = whole.loaded.lock().await;
+        self.refresh(whole, &mut loaded).await?;
+        let events: Vec<&Happened> = entries.iter().map(|entry| &entry.what).collect();
+        let at = entries.first().map_or_else(|| self.now(), |entry| entry.at);
+        let happened = beside(&loaded.state, lane, &events)?;
+        let entries: Vec<Entry> =
+            happened.into_iter().map(|what| Entry { at, request: None, what }).collect();
+        Ok((!entries.is_empty()).then_some(Whole { slot: whole, loaded, entries }))
+    }
+
     /// Whether it was appended; `false` after a lost race.
     async fn append(
         &self,
         slot: &Slot,
         loaded: &mut Loaded,
         entries: &[Entry],
-        asserts: &[Append],
+        others: &[Append],
+        whole: Option<&mut Whole<'_>>,
     ) -> Result<bool, PromotionError> {
         let before = loaded.chain.version();
-        let mut chain = loaded.chain.clone();
-        let events = entries.iter().map(|entry| chain.write(entry)).collect::<Result<Vec<_>, _>>()?;
-        // Tried on a copy first: what cannot have happened must not get into the journal.
-        let mut state = Arc::clone(&loaded.state);
-        for entry in entries {
-            Arc::make_mut(&mut state).apply(entry).map_err(|why| PromotionError::Internal {
-                attempted: format!("append to stream {}", slot.stream),
-                reason: why.to_string(),
-            })?;
-        }
-        let mut batch = asserts.to_vec();
-        batch.push(Append::new(slot.stream.clone(), before, events));
-        match self.inner.journal.append(&batch).await {
+        let (append, after) = loaded.write(entries)?;
+        let mut batch = others.to_vec();
+        batch.push(append);
+        let whole = match whole {
+            Some(whole) => {
+                let (append, after) = whole.loaded.write(&whole.entries)?;
+                batch.push(append);
+                Some((whole, after))
+            }
+            None => None,
+        };
+        match host::call("journal", || self.inner.journal.append(&batch)).await {
             Ok(()) => {
-                (loaded.chain, loaded.state) = (chain, state);
+                self.count_append(&loaded.state, &after.state, entries);
+                *loaded = after;
                 self.emit(slot, &loaded.state, before, entries);
-                self.tell_waiters(slot, loaded.chain.version());
+                self.tell_waiters(slot, loaded);
+                let resting = entries.iter().filter_map(|entry| comes_to_rest(&entry.what));
+                resting.for_each(|number| slot.waiting.tell(number));
+                if let Some((whole, after)) = whole {
+                    *whole.loaded = after;
+                    self.tell_waiters(whole.slot, &whole.loaded);
+                }
                 Ok(true)
             }
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.count_lost_race();
+                Ok(false)
+            }
             Err(source) => {
                 Err(PromotionError::Seam { attempted: format!("append to stream {}", slot.stream), source })
             }

@@ -7,8 +7,8 @@ use super::{Gate, GateAnswer, GateError, GateRequest};
 
 /// Passes when every artifact of the release can be fetched, and has the digest that the release says.
 ///
-/// An artifact that does not exist, that has other bytes, or whose stored bytes are damaged denies; a storage that does not answer
-/// is an error, and asked again.
+/// An artifact that was not published yet is waited for. One that has other bytes, is too large, or whose stored bytes are damaged denies; a
+/// storage that does not answer is an error, and asked again.
 pub struct FetchGate {
     fetch: Arc<dyn Fetch>,
     max_bytes: u64,
@@ -39,7 +39,7 @@ impl Gate for FetchGate {
         for artifact in request.release.artifacts() {
             match fetch_exactly(&*self.fetch, artifact, self.max_bytes).await? {
                 Ok(fetched) => bytes = bytes.saturating_add(fetched.bytes.len() as u64),
-                Err(why) => return Ok(GateAnswer::deny(why)),
+                Err(answer) => return Ok(answer),
             }
         }
         let count = request.release.artifacts().len();
@@ -47,23 +47,25 @@ impl Gate for FetchGate {
     }
 }
 
-/// The artifact's bytes, or why there are none that fit its digest.
+/// The artifact's bytes, or what a gate answers when there are none that fit its digest.
 pub(super) async fn fetch_exactly(
     fetch: &dyn Fetch,
     artifact: &Artifact,
     max_bytes: u64,
-) -> Result<Result<Fetched, String>, GateError> {
+) -> Result<Result<Fetched, GateAnswer>, GateError> {
     match fetch.fetch(&artifact.reference, max_bytes).await {
         Ok(fetched) if fetched.digest == artifact.digest => Ok(Ok(fetched)),
-        Ok(fetched) => Ok(Err(format!(
+        Ok(fetched) => Ok(Err(GateAnswer::deny(format!(
             "{} has the digest {}, the release says {}",
             artifact.reference, fetched.digest, artifact.digest
-        ))),
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Exhausted | ErrorKind::Corrupt => {
-                Ok(Err(format!("{}: {error} ({})", artifact.reference, error.kind())))
+        )))),
+        Err(error) => {
+            let why = format!("{}: {error} ({})", artifact.reference, error.kind());
+            match error.kind() {
+                ErrorKind::NotFound => Ok(Err(GateAnswer::wait(None, format!("{why}; publish it")))),
+                ErrorKind::Exhausted | ErrorKind::Corrupt => Ok(Err(GateAnswer::deny(why))),
+                _ => Err(error),
             }
-            _ => Err(error),
-        },
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Gate for InspectGate {
         for artifact in request.release.artifacts() {
             let fetched = match fetch_exactly(&*self.fetch, artifact, self.max_bytes).await? {
                 Ok(fetched) => fetched,
-                Err(why) => return Ok(GateAnswer::deny(why)),
+                Err(answer) => return Ok(answer),
             };
             let candidate =
                 Candidate::new(artifact.reference.name.clone(), fetched.media_type, fetched.bytes);

@@ -1,4 +1,6 @@
 use mcp_core::{Digest, Digester, Name};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::{Entry, PromotionError};
 
@@ -72,16 +74,20 @@ impl Chain {
     /// The bytes of the next event, and goes on to it.
     ///
     /// # Errors
-    /// `Internal` when the entry cannot be written as JSON or has more than [`MAX_EVENT_BYTES`].
+    /// `Internal` when the entry cannot be written as JSON, `Exhausted` when it has more than [`MAX_EVENT_BYTES`].
     pub fn write(&mut self, entry: &Entry) -> Result<Vec<u8>, PromotionError> {
-        let refuse = |reason: String| PromotionError::Internal {
+        self.write_as(entry)
+    }
+
+    pub(crate) fn write_as(&mut self, entry: &impl Serialize) -> Result<Vec<u8>, PromotionError> {
+        let content = serde_json::to_vec(entry).map_err(|error| PromotionError::Internal {
             attempted: format!("write an event to stream {}", self.stream),
-            reason,
-        };
-        let content = serde_json::to_vec(entry).map_err(|error| refuse(error.to_string()))?;
+            reason: error.to_string(),
+        })?;
         let length = content.len().saturating_add(HEAD);
         if length > MAX_EVENT_BYTES {
-            return Err(refuse(format!("it has {length} bytes, at most {MAX_EVENT_BYTES} are allowed")));
+            let stream = self.stream.clone();
+            return Err(PromotionError::TooLarge { stream, bytes: length, limit: MAX_EVENT_BYTES });
         }
         let head = self.link(FORMAT, &content);
         let mut bytes = Vec::with_capacity(length);
@@ -97,6 +103,37 @@ impl Chain {
     /// # Errors
     /// `Corrupt` when it does not fit the chain or is no event; `Unsupported` when it fits and a newer build wrote it.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Entry, PromotionError> {
+        self.read_as(bytes)
+    }
+
+    pub(crate) fn read_as<E: DeserializeOwned>(&mut self, bytes: &[u8]) -> Result<E, PromotionError> {
+        let (content, head) = self.fits(bytes)?;
+        let position = self.version.saturating_add(1);
+        let entry = serde_json::from_slice(content).map_err(|error| {
+            let (stream, reason) = (self.stream.clone(), error.to_string());
+            // What is JSON and fits the chain was written by a build that can do more.
+            if error.is_data() {
+                PromotionError::UnknownEvent { stream, position, reason }
+            } else {
+                PromotionError::Corrupt { stream, position, reason }
+            }
+        })?;
+        (self.version, self.head) = (position, head);
+        Ok(entry)
+    }
+
+    /// Goes on to the next event, whatever it says.
+    ///
+    /// # Errors
+    /// `Corrupt` when it does not fit the chain; `Unsupported` when it fits and has a newer format.
+    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<(), PromotionError> {
+        let (_, head) = self.fits(bytes)?;
+        (self.version, self.head) = (self.version.saturating_add(1), head);
+        Ok(())
+    }
+
+    /// The content of the next event, and the digest of the chain with it.
+    fn fits<'a>(&self, bytes: &'a [u8]) -> Result<(&'a [u8], Digest), PromotionError> {
         let position = self.version.saturating_add(1);
         let corrupt =
             |reason: String| PromotionError::Corrupt { stream: self.stream.clone(), position, reason };
@@ -110,9 +147,7 @@ impl Chain {
         if format != FORMAT {
             return Err(PromotionError::NewerFormat { stream: self.stream.clone(), position, format });
         }
-        let entry = serde_json::from_slice(content).map_err(|error| corrupt(error.to_string()))?;
-        (self.version, self.head) = (position, head);
-        Ok(entry)
+        Ok((content, head))
     }
 }
 
@@ -175,9 +210,23 @@ mod tests {
 
     #[test]
     fn an_authentic_event_of_a_newer_build_is_told_apart_from_damage() {
-        let mut chain = Chain::start("stage/prod".parse().unwrap());
-        let head = chain.link(9, b"from the future");
-        let bytes = [&[9], head.as_bytes().as_slice(), b"from the future"].concat();
-        assert_eq!(chain.read(&bytes).unwrap_err().kind(), ErrorKind::Unsupported);
+        let entry = |what: &str| format!(r#"{{"at":"2026-11-23T12:00:00Z","what":{what}}}"#);
+        for (format, content, kind) in [
+            (9, "from the future".to_owned(), ErrorKind::Unsupported),
+            (1, entry(r#"{"pinned":{"promotion":1}}"#), ErrorKind::Internal),
+            (1, entry(r#"{"teleported":{"promotion":1}}"#), ErrorKind::Unsupported),
+            (1, entry(r#"{"pinned":{"promotion":1}},"whither":"mars""#), ErrorKind::Unsupported),
+            (1, entry(r#"{"pinned":"#), ErrorKind::Corrupt),
+            (1, String::new(), ErrorKind::Corrupt),
+        ] {
+            let mut chain = Chain::start("stage/prod".parse().unwrap());
+            let before = chain.clone();
+            let head = chain.link(format, content.as_bytes());
+            let bytes = [&[format], head.as_bytes().as_slice(), content.as_bytes()].concat();
+            match chain.read(&bytes) {
+                Ok(_) => assert_eq!((kind, chain.version()), (ErrorKind::Internal, 1), "{content}"),
+                Err(error) => assert_eq!((error.kind(), &chain), (kind, &before), "{content}: {error}"),
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use mcp_core::{ErrorKind, Name, SeamError};
+use mcp_core::Name;
 
-use super::{Append, Journal, JournalError};
+use super::{Append, Journal, JournalError, check_shape};
 
 /// A journal that lasts as long as the process. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +28,9 @@ impl MemoryJournal {
 impl Journal for MemoryJournal {
     async fn append(&self, batch: &[Append]) -> Result<(), JournalError> {
         let mut streams = self.lock();
-        for Append { stream, expected, .. } in batch {
-            let version = streams.get(stream).map_or(0, |events| events.len() as u64);
-            if version != *expected {
-                let context = format!("append to stream {stream}: it has {version} events, not {expected}");
-                return Err(SeamError::new(ErrorKind::Conflict, context));
-            }
+        check_shape(batch)?;
+        for append in batch {
+            append.check_version(streams.get(&append.stream).map_or(0, |events| events.len() as u64))?;
         }
         for Append { stream, events, .. } in batch {
             if !events.is_empty() {

@@ -42,6 +42,14 @@ pub struct CountTest {
     /// After how long without a window that counts it gives up, in milliseconds; five minutes by default.
     #[serde(rename = "patience_ms", with = "millis")]
     pub patience: Duration,
+    /// How many instances each group needs in a window for it to count; 1 by default.
+    #[serde(skip_serializing_if = "is_one")]
+    pub min_instances: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(super) const fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 impl Default for CountTest {
@@ -53,6 +61,7 @@ impl Default for CountTest {
             min_windows: 3,
             bake: Duration::from_secs(30 * 60),
             patience: Duration::from_secs(300),
+            min_instances: 1,
         }
     }
 }
@@ -74,7 +83,7 @@ impl CountTest {
         self.terms().contradiction(self.margin_ppm)
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         Terms {
             judge: "count",
             alpha_ppm: self.alpha_ppm,
@@ -85,13 +94,20 @@ impl CountTest {
     }
 
     /// What the window multiplies each bet by, or why it does not count.
-    fn factors(&self, samples: &[Sample]) -> Result<[f64; BETS], String> {
+    pub(super) fn factors(&self, samples: &[Sample]) -> Result<[f64; BETS], String> {
         let (canary, baseline) = Counts::of(samples)?;
         let needed = self.min_requests.max(1);
         if canary.total < needed || baseline.total < needed {
             return Err(format!(
                 "{} requests of the canary and {} of the baseline, and needed {needed} of each",
                 canary.total, baseline.total
+            ));
+        }
+        let instances = u64::from(self.min_instances.max(1));
+        if canary.instances < instances || baseline.instances < instances {
+            return Err(format!(
+                "{} canary and {} baseline instances, and needed {instances} of each",
+                canary.instances, baseline.instances
             ));
         }
         Ok(bet(&canary, &baseline, f64::from(self.margin_ppm.max(1)) / 1e6))

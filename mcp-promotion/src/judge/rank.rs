@@ -1,9 +1,11 @@
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::sequential::{BETS, Terms};
+use super::thin::Level;
 use super::{Judge, JudgeError, Judgement};
 use crate::{Arm, Counts, Sample, Window, millis};
 
@@ -15,8 +17,10 @@ use crate::{Arm, Counts, Sample, Window, millis};
 /// instances at once and however errors cluster; so a release that is no worse is failed with a probability of at most `alpha_ppm`, over
 /// all windows together.
 ///
-/// Give all instances about the same traffic: the rate of one with fewer requests scatters more. In a simulation with a canary that had a
-/// quarter of the baseline instances' requests, 4.4% of releases that were no worse were failed under a budget of 1%.
+/// The rate of an instance with fewer requests scatters more. So where the numbers of requests differ by more than 5%, as many requests are
+/// drawn from each instance as the smallest one has, by numbers that depend on the window and the name of the instance alone: a replay gives
+/// the same. An instance with less than half the requests of the middle one of its group sits out, as long as enough remain. About the same
+/// traffic for all instances therefore finds a regression soonest.
 ///
 /// A window counts when at least `min_canaries` and `min_baselines` instances had `min_requests` each; the others are left out of it, and
 /// instances may come and go from window to window. A verdict is terminal.
@@ -51,6 +55,42 @@ pub struct RankTest {
     /// After how long without a window that counts it gives up, in milliseconds; five minutes by default.
     #[serde(rename = "patience_ms", with = "millis")]
     pub patience: Duration,
+    /// What is compared; the error rate by default. Several can be compared under one budget by [`Together`](crate::Together).
+    #[serde(skip_serializing_if = "Metric::is_errors")]
+    pub metric: Metric,
+}
+
+/// What the rank judge puts in order; larger is worse.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Metric {
+    /// The share of requests that failed.
+    #[default]
+    Errors,
+    /// The time within which so many millionths of an instance's requests were done; only instances take part that report latencies.
+    Latency {
+        /// How many millionths; 990,000 is the 99th percentile.
+        quantile_ppm: u32,
+    },
+    /// The number of this name; only instances take part that report it, with however few requests. A margin is meant for numbers from 0.
+    Number(String),
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errors => f.write_str("errors"),
+            Self::Latency { quantile_ppm } => write!(f, "the {quantile_ppm} per million latency"),
+            Self::Number(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+impl Metric {
+    pub(crate) const fn is_errors(&self) -> bool {
+        matches!(self, Self::Errors)
+    }
 }
 
 impl Default for RankTest {
@@ -64,6 +104,7 @@ impl Default for RankTest {
             min_windows: 3,
             bake: Duration::from_secs(30 * 60),
             patience: Duration::from_secs(300),
+            metric: Metric::Errors,
         }
     }
 }
@@ -82,10 +123,15 @@ impl RankTest {
     }
 
     pub(crate) fn contradiction(&self) -> Option<String> {
+        if let Metric::Latency { quantile_ppm } = self.metric
+            && !(1..=1_000_000).contains(&quantile_ppm)
+        {
+            return Some(format!("quantile_ppm of {quantile_ppm} is not between 1 and 1000000"));
+        }
         self.terms().contradiction(self.margin_ppm)
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         Terms {
             judge: "rank",
             alpha_ppm: self.alpha_ppm,
@@ -96,36 +142,46 @@ impl RankTest {
     }
 
     /// What the window multiplies each bet by, or why it does not count.
-    fn factors(&self, samples: &[Sample]) -> Result<[f64; BETS], String> {
+    pub(super) fn factors(&self, window: Window, samples: &[Sample]) -> Result<[f64; BETS], String> {
         Counts::of(samples)?;
+        let level = self.level(samples);
         let mut canary = Vec::with_capacity(samples.len());
         let mut baseline = Vec::with_capacity(samples.len());
-        for sample in samples.iter().filter(|sample| sample.total >= self.min_requests.max(1)) {
-            match sample.arm {
-                Arm::Canary => canary.push(sample),
-                Arm::Baseline => baseline.push(rate(sample, self.margin_ppm.max(1))),
+        for sample in samples {
+            // Scaled alike where there is no margin, so that equal values tie.
+            let scale = if sample.arm == Arm::Canary { 1_000_000 } else { self.margin_ppm.max(1) };
+            if let Some(value) = self.value(sample, scale, window, &level) {
+                match sample.arm {
+                    Arm::Canary => canary.push((sample, value)),
+                    Arm::Baseline => baseline.push(value),
+                }
             }
         }
         if canary.len() < self.min_canaries.max(1) as usize
             || baseline.len() < self.min_baselines.max(1) as usize
         {
+            let what = match &self.metric {
+                Metric::Errors => format!("{} requests", self.min_requests.max(1)),
+                Metric::Latency { .. } => format!("latencies of {} requests", self.min_requests.max(1)),
+                Metric::Number(name) => format!("the number {name:?}"),
+            };
             return Err(format!(
-                "{} canary and {} baseline instances with {} requests, and needed {} and {}",
+                "{} canary and {} baseline instances with {what}, and needed {} and {}",
                 canary.len(),
                 baseline.len(),
-                self.min_requests.max(1),
                 self.min_canaries.max(1),
                 self.min_baselines.max(1)
             ));
         }
         if canary.len() > Self::MAX_BLOCK {
-            canary
-                .sort_unstable_by(|a, b| (&a.instance, a.good, a.total).cmp(&(&b.instance, b.good, b.total)));
+            canary.sort_unstable_by(|(a, value), (b, other)| {
+                a.instance.cmp(&b.instance).then(value.total_cmp(other))
+            });
         }
         let mut mean = [0.0; BETS];
         let mut blocks = 0.0;
         for block in canary.chunks(Self::MAX_BLOCK) {
-            let canary = block.iter().map(|sample| (rate(sample, 1_000_000), true));
+            let canary = block.iter().map(|(_, value)| (*value, true));
             let places = canary.chain(baseline.iter().map(|rate| (*rate, false))).collect();
             blocks += 1.0;
             for (mean, factor) in mean.iter_mut().zip(bet(places)) {
@@ -133,6 +189,52 @@ impl RankTest {
             }
         }
         Ok(mean)
+    }
+
+    /// To how many requests the instances are thinned.
+    fn level(&self, samples: &[Sample]) -> Level {
+        let (mut canary, mut baseline) =
+            (Vec::with_capacity(samples.len()), Vec::with_capacity(samples.len()));
+        for sample in samples {
+            if let Some(requests) = self.requests(sample) {
+                let group = if sample.arm == Arm::Canary { &mut canary } else { &mut baseline };
+                group.push(requests);
+            }
+        }
+        let needed = (self.min_canaries.max(1) as usize, self.min_baselines.max(1) as usize);
+        Level::of(&mut canary, &mut baseline, needed)
+    }
+
+    /// On how many requests the value of an instance rests; `None` where it takes no part, or its value rests on none.
+    fn requests(&self, sample: &Sample) -> Option<u64> {
+        let requests = match &self.metric {
+            Metric::Errors => sample.total,
+            Metric::Latency { .. } => sample.latencies.as_ref()?.count(),
+            Metric::Number(_) => return None,
+        };
+        (requests >= self.min_requests.max(1)).then_some(requests)
+    }
+
+    /// What is compared of an instance, times `scale_ppm`; `None` where it takes no part.
+    #[expect(clippy::cast_precision_loss, reason = "any statistic will do that treats all instances alike")]
+    fn value(&self, sample: &Sample, scale_ppm: u32, window: Window, level: &Level) -> Option<f64> {
+        if let Metric::Number(name) = &self.metric {
+            // Clamped, so that what does not fit any more still ties. Neither -0 nor NaN comes out of it.
+            let scaled =
+                |number: &f64| (number * (f64::from(scale_ppm) / 1e9)).clamp(f64::MIN, f64::MAX) + 0.0;
+            return sample.numbers.get(name).map(scaled);
+        }
+        let requests = self.requests(sample)?;
+        if level.sits_out(requests, sample.arm == Arm::Canary) {
+            return None;
+        }
+        let Metric::Latency { quantile_ppm } = self.metric else {
+            return Some(rate(level.counts(sample, window), scale_ppm));
+        };
+        let latencies = sample.latencies.as_ref()?;
+        let thinned = level.latencies(sample, latencies, window);
+        let micros = thinned.as_ref().unwrap_or(latencies).quantile(quantile_ppm)?;
+        Some(micros as f64 * f64::from(scale_ppm))
     }
 }
 
@@ -143,15 +245,15 @@ impl Judge for RankTest {
         window: Window,
         samples: &[Sample],
     ) -> Result<(Value, Judgement), JudgeError> {
-        self.terms().judge(state, window, self.factors(samples))
+        self.terms().judge(state, window, self.factors(window, samples))
     }
 }
 
-/// The error rate times `scale_ppm`. Never NaN, because there were requests; and equal for equal fractions, because division rounds
-/// correctly.
+/// So many failed of so many, times `scale_ppm`. Never NaN, because there were requests; and equal for equal fractions, because division
+/// rounds correctly.
 #[expect(clippy::cast_precision_loss, reason = "any statistic will do that treats all instances alike")]
-fn rate(sample: &Sample, scale_ppm: u32) -> f64 {
-    sample.total.saturating_sub(sample.good) as f64 * f64::from(scale_ppm) / sample.total as f64
+fn rate((bad, total): (u64, u64), scale_ppm: u32) -> f64 {
+    bad as f64 * f64::from(scale_ppm) / total as f64
 }
 
 /// The factors of one window: `instances` are rates, each with whether it is the canary's. Neither group is empty.
@@ -267,7 +369,7 @@ mod tests {
         let place = |place: f64| std::array::from_fn(|at| powers(place)[at] / mean[at]);
         let factors = |bad: u64, others: [u64; 3]| {
             let samples: Vec<Sample> = [canary(bad)].into_iter().chain(others.map(baseline)).collect();
-            easy().factors(&samples).unwrap()
+            easy().factors(MINUTE, &samples).unwrap()
         };
         close(factors(9, [1, 2, 3]), place(4.0));
         close(factors(0, [1, 2, 3]), place(1.0));
@@ -281,42 +383,43 @@ mod tests {
     fn the_factors_of_two_canaries_are_those_worked_out_by_hand() {
         // The six pairs of places of 1/4, 2/4, 3/4, 1 have products 2, 3, 4, 6, 8, 12 sixteenths, with a mean of 35/6.
         let samples = [canary(5), canary(6), baseline(1), baseline(2)];
-        assert!((easy().factors(&samples).unwrap()[0] - 12.0 / (35.0 / 6.0)).abs() < 1e-12);
+        assert!((easy().factors(MINUTE, &samples).unwrap()[0] - 12.0 / (35.0 / 6.0)).abs() < 1e-12);
         let samples = [canary(5), canary(0), baseline(1), baseline(2)];
-        assert!((easy().factors(&samples).unwrap()[0] - 4.0 / (35.0 / 6.0)).abs() < 1e-12);
+        assert!((easy().factors(MINUTE, &samples).unwrap()[0] - 4.0 / (35.0 / 6.0)).abs() < 1e-12);
     }
 
     #[test]
     fn a_margin_compares_with_as_many_times_the_baseline() {
         let margin = RankTest { margin_ppm: 1_250_000, ..easy() };
         assert_eq!(
-            margin.factors(&[canary(10), baseline(8)]).unwrap(),
+            margin.factors(MINUTE, &[canary(10), baseline(8)]).unwrap(),
             [1.0; BETS],
             "exactly the margin is a tie"
         );
-        assert!(margin.factors(&[canary(11), baseline(8)]).unwrap()[0] > 1.0);
-        assert!(margin.factors(&[canary(9), baseline(8)]).unwrap()[0] < 1.0);
+        assert!(margin.factors(MINUTE, &[canary(11), baseline(8)]).unwrap()[0] > 1.0);
+        assert!(margin.factors(MINUTE, &[canary(9), baseline(8)]).unwrap()[0] < 1.0);
     }
 
     #[test]
     fn only_instances_with_requests_take_part_and_too_few_say_what_was_missing() {
         let judge = RankTest { min_requests: 50, ..RankTest::default() };
         let mut samples = vec![canary(5), baseline(1), baseline(1), Sample::baseline("idle", 0, 49)];
-        let why = judge.factors(&samples).unwrap_err();
+        let why = judge.factors(MINUTE, &samples).unwrap_err();
         assert_eq!(why, "1 canary and 2 baseline instances with 50 requests, and needed 1 and 3");
         samples.push(baseline(1));
         let without: Vec<Sample> = samples.iter().filter(|sample| sample.total > 49).cloned().collect();
-        assert_eq!(judge.factors(&samples), judge.factors(&without));
-        assert!(judge.factors(&samples).unwrap()[4] > 3.0);
+        assert_eq!(judge.factors(MINUTE, &samples), judge.factors(MINUTE, &without));
+        assert!(judge.factors(MINUTE, &samples).unwrap()[4] > 3.0);
     }
 
     #[test]
     fn any_numbers_that_can_be_give_factors_that_are_numbers() {
         let huge = Sample::canary("c", 0, u64::MAX / 2);
-        let seen = easy().factors(&[huge, Sample::baseline("b", u64::MAX / 4, u64::MAX / 4)]).unwrap();
+        let seen =
+            easy().factors(MINUTE, &[huge, Sample::baseline("b", u64::MAX / 4, u64::MAX / 4)]).unwrap();
         assert!(seen.iter().all(|factor| factor.is_finite() && *factor > 1.0), "{seen:?}");
         assert_eq!(
-            easy().factors(&[Sample::canary("c", 2, 1)]).unwrap_err(),
+            easy().factors(MINUTE, &[Sample::canary("c", 2, 1)]).unwrap_err(),
             "2 of 1 requests of \"c\" went well"
         );
         for canaries in [15, 16, 17, 200] {
@@ -325,7 +428,7 @@ mod tests {
                     let samples: Vec<Sample> = std::iter::repeat_n(canary(worst), canaries)
                         .chain(std::iter::repeat_n(baseline(best), baselines))
                         .collect();
-                    let seen = easy().factors(&samples).unwrap();
+                    let seen = easy().factors(MINUTE, &samples).unwrap();
                     let fits = |factor: &f64| {
                         factor.is_finite() && *factor >= 0.0 && (*factor > 1.0) == (worst == 9)
                     };
@@ -345,7 +448,7 @@ mod tests {
                 .map(|(at, bad)| if chosen >> at & 1 == 1 { canary(*bad) } else { baseline(*bad) })
                 .collect();
             choices += 1.0;
-            for (sum, factor) in sum.iter_mut().zip(easy().factors(&samples).unwrap()) {
+            for (sum, factor) in sum.iter_mut().zip(easy().factors(MINUTE, &samples).unwrap()) {
                 *sum += factor;
             }
         }
@@ -370,14 +473,14 @@ mod tests {
         ) {
             let named = |(at, (bad, is_canary)): (usize, &(u64, bool))| {
                 let arm = if *is_canary { Arm::Canary } else { Arm::Baseline };
-                Sample { instance: format!("i{at}"), arm, good: 100 - bad, total: 100 }
+                Sample { arm, ..Sample::canary(format!("i{at}"), 100 - bad, 100) }
             };
             let mut samples: Vec<Sample> = bad.iter().enumerate().map(named).collect();
-            let before = easy().factors(&samples);
+            let before = easy().factors(MINUTE, &samples);
             samples.rotate_left(turn % bad.len());
-            prop_assert_eq!(&easy().factors(&samples), &before);
+            prop_assert_eq!(&easy().factors(MINUTE, &samples), &before);
             samples.reverse();
-            prop_assert_eq!(&easy().factors(&samples), &before);
+            prop_assert_eq!(&easy().factors(MINUTE, &samples), &before);
         }
 
         /// Evidence that went through JSON text is the same to the last digit.

@@ -26,34 +26,69 @@ pub(super) struct Terms {
 }
 
 /// What a sequential judge keeps from window to window. Whole numbers only, so that JSON gives back exactly what was written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seen {
+pub(super) struct Seen {
     /// Time watched in windows that counted, in microseconds.
-    watched_us: u64,
+    pub(super) watched_us: u64,
     /// Time since the last window that counted, in microseconds.
-    silent_us: u64,
+    pub(super) silent_us: u64,
     /// Windows that counted.
-    counted: u64,
+    pub(super) counted: u64,
     /// What each bet is worth, in millionths of a millionth; rounded down, which favours the release.
-    wealth: [u64; BETS],
+    pub(super) wealth: [u64; BETS],
     /// The verdict, once there is one.
-    verdict: Option<Verdict>,
+    pub(super) verdict: Option<Verdict>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+pub(super) enum Verdict {
     Pass,
     Fail,
 }
 
 impl Seen {
-    fn to_value(&self) -> Value {
-        serde_json::json!({
-            "watched_us": self.watched_us, "silent_us": self.silent_us, "counted": self.counted, "wealth": self.wealth,
-            "verdict": self.verdict,
-        })
+    /// Written by hand, as [`quick`](Self::quick) reads: a judge is asked in every window.
+    pub(super) fn to_value(&self) -> Value {
+        let verdict = match self.verdict {
+            None => Value::Null,
+            Some(Verdict::Pass) => Value::from("pass"),
+            Some(Verdict::Fail) => Value::from("fail"),
+        };
+        let mut kept = serde_json::Map::new();
+        kept.insert("counted".to_owned(), self.counted.into());
+        kept.insert("silent_us".to_owned(), self.silent_us.into());
+        kept.insert("verdict".to_owned(), verdict);
+        kept.insert("watched_us".to_owned(), self.watched_us.into());
+        kept.insert("wealth".to_owned(), Value::Array(self.wealth.map(Value::from).into()));
+        Value::Object(kept)
+    }
+
+    /// Of a value as it writes one; `None` of any other, which is left to serde to read or to refuse.
+    fn quick(value: &Value) -> Option<Self> {
+        let fields = value.as_object().filter(|fields| fields.len() == 5)?;
+        let wealth = fields.get("wealth")?.as_array().filter(|wealth| wealth.len() == BETS)?;
+        let mut seen = Self {
+            watched_us: fields.get("watched_us")?.as_u64()?,
+            silent_us: fields.get("silent_us")?.as_u64()?,
+            counted: fields.get("counted")?.as_u64()?,
+            wealth: [0; BETS],
+            verdict: match fields.get("verdict")? {
+                Value::Null => None,
+                Value::String(verdict) if verdict == "pass" => Some(Verdict::Pass),
+                Value::String(verdict) if verdict == "fail" => Some(Verdict::Fail),
+                _ => return None,
+            },
+        };
+        for (wealth, value) in seen.wealth.iter_mut().zip(wealth) {
+            *wealth = value.as_u64()?;
+        }
+        Some(seen)
+    }
+
+    pub(super) fn read(judge: &str, value: &Value) -> Result<Self, JudgeError> {
+        Self::quick(value).map_or_else(|| read_state(judge, value), Ok)
     }
 
     /// The e-value, in millionths of a millionth: what the bets are worth, and the capital that was not yet put into them.
@@ -61,10 +96,27 @@ impl Seen {
     /// Of a capital of 1, the share 1/((n + 1)(n + 2)) is put into the bets before the window after n windows: a mixture over the window
     /// in which a regression begins. So 1/(n + 1) is left, a long good start costs what was put in and no more, and the expectation stays
     /// 1 as long as each factor's is (an e-detector with a prior on the start, as in Shin, Ramdas and Rinaldo, arXiv 2203.03532).
-    fn evidence(&self) -> u64 {
+    pub(super) fn evidence(&self) -> u64 {
         self.wealth
             .iter()
             .fold(ONE / self.counted.saturating_add(1), |sum, wealth| sum.saturating_add(*wealth))
+    }
+
+    /// One window more, with the factors of each bet, or why it does not count; that reason is given back, else nothing.
+    pub(super) fn take(&mut self, window: Window, factors: Result<[f64; BETS], String>) -> String {
+        let length = u64::try_from(window.length().as_micros()).unwrap_or(u64::MAX);
+        match factors {
+            Ok(factors) => {
+                self.watched_us = self.watched_us.saturating_add(length);
+                self.silent_us = 0;
+                self.multiply(&factors);
+                String::new()
+            }
+            Err(why) => {
+                self.silent_us = self.silent_us.saturating_add(length);
+                why
+            }
+        }
     }
 
     /// Takes in the factors of one more window, each of mean at most 1 while the release is no worse.
@@ -89,15 +141,19 @@ fn times(wealth: u64, factor: f64) -> u64 {
     (wealth as f64 * factor) as u64
 }
 
+/// The e-value at which a judge fails, in millionths of a millionth: by Ville's inequality, one whose expectation stays at most 1 ever
+/// reaches it with a probability of at most alpha.
+pub(super) fn enough(alpha_ppm: u32) -> u64 {
+    (ONE / u64::from(alpha_ppm.max(1))).saturating_mul(1_000_000)
+}
+
 impl Terms {
-    /// The e-value at which it fails, in millionths of a millionth: by Ville's inequality, one whose expectation stays at most 1 ever
-    /// reaches it with a probability of at most alpha.
     fn enough(&self) -> u64 {
-        (ONE / u64::from(self.alpha_ppm.max(1))).saturating_mul(1_000_000)
+        enough(self.alpha_ppm)
     }
 
     fn read(&self, state: &Value) -> Result<Seen, JudgeError> {
-        let seen: Seen = read_state(self.judge, state)?;
+        let seen = Seen::read(self.judge, state)?;
         if (seen.evidence() >= self.enough()) == (seen.verdict == Some(Verdict::Fail)) {
             return Ok(seen);
         }
@@ -122,27 +178,13 @@ impl Terms {
         if seen.verdict.is_some() {
             return Ok((seen.to_value(), self.judgement(&seen, "")));
         }
-        let length = u64::try_from(window.length().as_micros()).unwrap_or(u64::MAX);
-        let mut missing = String::new();
-        match factors {
-            Ok(factors) => {
-                seen.watched_us = seen.watched_us.saturating_add(length);
-                seen.silent_us = 0;
-                seen.multiply(&factors);
-                seen.verdict = if seen.evidence() >= self.enough() {
-                    Some(Verdict::Fail)
-                } else if seen.counted >= u64::from(self.min_windows.max(1))
-                    && u128::from(seen.watched_us) >= self.bake.as_micros()
-                {
-                    Some(Verdict::Pass)
-                } else {
-                    None
-                };
-            }
-            Err(why) => {
-                seen.silent_us = seen.silent_us.saturating_add(length);
-                missing = why;
-            }
+        let missing = seen.take(window, factors);
+        if missing.is_empty() {
+            seen.verdict = if seen.evidence() >= self.enough() {
+                Some(Verdict::Fail)
+            } else {
+                self.is_ripe(&seen).then_some(Verdict::Pass)
+            };
         }
         let judgement = self.judgement(&seen, &missing);
         Ok((seen.to_value(), judgement))
@@ -161,22 +203,33 @@ impl Terms {
                     self.alpha_ppm.max(1)
                 ),
             },
-            None if !missing.is_empty() && u128::from(seen.silent_us) >= self.patience.as_micros() => {
-                let why = format!(
-                    "no window of the last {} ms counted, {} did before; the last one had {missing}",
-                    seen.silent_us / 1000,
-                    seen.counted
-                );
-                Judgement::Inconclusive { why }
-            }
-            None => Judgement::Undecided,
+            None => self
+                .given_up(seen, missing)
+                .map_or(Judgement::Undecided, |why| Judgement::Inconclusive { why }),
         }
+    }
+
+    /// Whether there was enough to pass.
+    pub(super) fn is_ripe(&self, seen: &Seen) -> bool {
+        seen.counted >= u64::from(self.min_windows.max(1))
+            && u128::from(seen.watched_us) >= self.bake.as_micros()
+    }
+
+    /// Why nothing more is to be waited for, where the last window had `missing`.
+    pub(super) fn given_up(&self, seen: &Seen, missing: &str) -> Option<String> {
+        (!missing.is_empty() && u128::from(seen.silent_us) >= self.patience.as_micros()).then(|| {
+            format!(
+                "no window of the last {} ms counted, {} did before; the last one had {missing}",
+                seen.silent_us / 1000,
+                seen.counted
+            )
+        })
     }
 
     /// Why these settings cannot be obeyed.
     pub(super) fn contradiction(&self, margin_ppm: u32) -> Option<String> {
-        if !(1..=500_000).contains(&self.alpha_ppm) {
-            return Some(format!("alpha_ppm of {} is not between 1 and 500000", self.alpha_ppm));
+        if let Some(why) = alpha_contradiction(self.alpha_ppm) {
+            return Some(why);
         }
         if !(1..=1_000_000_000).contains(&margin_ppm) {
             return Some(format!("margin_ppm of {margin_ppm} is not between 1 and 1000000000"));
@@ -188,8 +241,13 @@ impl Terms {
     }
 }
 
+pub(super) fn alpha_contradiction(alpha_ppm: u32) -> Option<String> {
+    let usable = (1..=500_000).contains(&alpha_ppm);
+    (!usable).then(|| format!("alpha_ppm of {alpha_ppm} is not between 1 and 500000"))
+}
+
 /// As a number around 1.
 #[expect(clippy::cast_precision_loss, reason = "15 digits are enough to show")]
-fn shown(wealth: u64) -> f64 {
+pub(super) fn shown(wealth: u64) -> f64 {
     wealth as f64 / ONE as f64
 }

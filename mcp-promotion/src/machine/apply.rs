@@ -3,11 +3,15 @@ use std::sync::Arc;
 
 use mcp_core::Timestamp;
 
+use super::glass::missing_gate;
 use super::stage_state::{Deployed, StageState, Verified};
+use super::upstream::{named, soaked, uncovered};
 use crate::approval::{binding, tally};
 use crate::judge::Judgement;
 use crate::promotion::Progress;
-use crate::{Entry, Evidence, Fence, Happened, Kind, Lease, Promotion, Release, Requested, State};
+use crate::{
+    Entry, Evidence, Fence, Happened, Kind, Lease, Opening, Promotion, Release, Requested, State, Vote,
+};
 
 /// Why an event cannot have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ impl fmt::Display for Impossible {
 
 impl std::error::Error for Impossible {}
 
-fn impossible<T>(why: impl Into<String>) -> Result<T, Impossible> {
+pub(super) fn impossible<T>(why: impl Into<String>) -> Result<T, Impossible> {
     Err(Impossible(why.into()))
 }
 
@@ -42,6 +46,16 @@ impl StageState {
             Happened::Changed { promotion, from, to, .. } => {
                 self.change(position, entry, *promotion, (*from, *to))?;
             }
+            Happened::Held { by, reason, unique } => self.held(entry.at, by, reason, *unique)?,
+            Happened::HoldLifted { .. } => self.hold_lifted()?,
+            Happened::Watched(sampled) => self.watched(sampled)?,
+            Happened::ReviewOverdue { promotion } => self.overdue(*promotion)?,
+            Happened::Reviewed { promotion, by, .. } => self.reviewed(*promotion, by)?,
+            Happened::LaneOpened { lane, unique } => self.lane_opened(lane, *unique)?,
+            Happened::LaneStarted { lane, promotion, despite_hold, limit } => {
+                self.lane_started(position, (lane, *promotion), *despite_hold, *limit)?;
+            }
+            Happened::LaneEnded { lane, promotion } => self.lane_ended(lane, *promotion)?,
             Happened::LeaseTaken { owner, until } => {
                 let fence = Fence(position);
                 self.lease = Some(Lease { owner: owner.clone(), fence, since: entry.at, until: *until });
@@ -75,11 +89,7 @@ impl StageState {
         }
         let promotion = Promotion::requested(self.id(position), at, requested);
         self.feed.get_or_insert(requested.unique);
-        self.promotions.insert(position, Arc::new(promotion));
-        self.open.insert(position);
-        if requested.holder.is_some() {
-            self.pinned.insert(position);
-        }
+        self.promotions.insert(position, promotion);
         Ok(())
     }
 
@@ -89,9 +99,7 @@ impl StageState {
     }
 
     fn follow(&mut self, number: u64, position: u64, entry: &Entry) {
-        if let Some(promotion) = self.promotions.get_mut(&number) {
-            Arc::make_mut(promotion).follow(position, entry.at, &entry.what);
-        }
+        self.promotions.update(number, |promotion| promotion.follow(position, entry.at, &entry.what));
     }
 
     /// The events that leave a promotion in its state.
@@ -115,11 +123,27 @@ impl StageState {
                 }
             }
             Happened::Unpinned { .. } => {
-                if self.is_needed(number) || !self.pinned.contains(&number) {
+                if self.is_needed(number) || !promotion.is_pinned() {
                     return impossible(format!("promotion {number} has no pin that could be given up"));
                 }
             }
-            Happened::Voted { .. } | Happened::Delayed { .. } => expect(&[State::Pending])?,
+            Happened::Delayed { .. } => expect(&[State::Pending])?,
+            Happened::GlassBroken { .. } => self.may_break_glass(promotion)?,
+            Happened::Voted { voter, vote, level, .. } => {
+                expect(&[State::Pending])?;
+                let policy = &promotion.policy;
+                let votes =
+                    || tally(&promotion.votes, policy, promotion.binding, &promotion.requester, entry.at);
+                let expected = match vote {
+                    Vote::Approve if !policy.levels.is_empty() => {
+                        votes().level_for(voter).map(|level| level.name.clone())
+                    }
+                    _ => None,
+                };
+                if *level != expected {
+                    return impossible(format!("a vote on promotion {number} for a level that is not open"));
+                }
+            }
             Happened::Passed { evidence, .. } => {
                 expect(&[State::Pending])?;
                 check_evidence(promotion, evidence, entry.at)?;
@@ -159,8 +183,10 @@ impl StageState {
             _ => return impossible("it belongs to no promotion"),
         }
         self.follow(number, position, entry);
+        if let Happened::GlassBroken { review_by, .. } = &entry.what {
+            self.owe_review(number, *review_by);
+        }
         if let Happened::Unpinned { .. } = &entry.what {
-            self.pinned.remove(&number);
             self.forget(number);
         }
         Ok(())
@@ -193,8 +219,17 @@ impl StageState {
             if promotion.evidence.is_none() {
                 return impossible(format!("promotion {number} starts although no gate passed"));
             }
+            if let Some(hold) = self.hold_on(&promotion) {
+                return impossible(format!("promotion {number} starts although {hold}"));
+            }
+            if let Some(after) = self.distrust_on(&promotion) {
+                return impossible(format!("promotion {number} starts by itself after {after}"));
+            }
             if let Some(other) = self.in_flight() {
                 return impossible(format!("promotion {number} starts while {} is in flight", other.id));
+            }
+            if let Some(busy) = self.busy_lanes() {
+                return impossible(format!("promotion {number} starts although {busy}"));
             }
         }
         if to == State::Succeeded && self.needs_widening(&promotion) {
@@ -202,9 +237,11 @@ impl StageState {
                 "promotion {number} succeeds although at most its canary was reached"
             ));
         }
+        if to == State::Deploying {
+            self.watch = None;
+        }
         self.follow(number, position, entry);
         if to.is_terminal() {
-            self.open.remove(&number);
             let brought = |deployed: &Option<Deployed>| deployed.as_ref().map(|deployed| deployed.promotion);
             let before = [Some(number), brought(&self.current), brought(&self.previous), self.unsettled];
             self.ended(entry.at, &promotion, to);
@@ -222,6 +259,7 @@ impl StageState {
                 let replaced = before.as_ref().map(|before| before.release.digest());
                 if let Some(replaced) = replaced.filter(|replaced| *replaced != digest) {
                     if promotion.kind == Kind::Rollback {
+                        self.distrusted = Some(number);
                         // It was judged bad: it has to succeed here again before it goes further.
                         self.verified.insert(replaced, None);
                     } else if let Some(verified) = self.verified(replaced).copied() {
@@ -235,6 +273,8 @@ impl StageState {
                     Kind::Deploy if replaced == Some(digest) => {}
                     Kind::Deploy => self.previous = before,
                 }
+                self.trust_again(promotion);
+                self.begin_watch(at, promotion);
                 self.current = Some(Deployed { release: promotion.release.clone(), promotion: number });
                 self.unsettled = None;
             }
@@ -242,11 +282,12 @@ impl StageState {
                 if self.current.as_ref().is_none_or(|current| current.release.digest() != digest) {
                     self.verified.insert(digest, None);
                 }
+                self.distrusted = Some(number);
                 self.unsettled = None;
             }
             State::Failed if promotion.state == State::Stuck => {
                 self.verified.insert(digest, None);
-                self.unsettled = Some(number);
+                (self.distrusted, self.unsettled) = (Some(number), Some(number));
             }
             _ => {}
         }
@@ -255,20 +296,24 @@ impl StageState {
 
 /// Invariant 5: every gate of the recorded policy is there, for this very release, and so are the approvals.
 fn check_evidence(promotion: &Promotion, evidence: &Evidence, at: Timestamp) -> Result<(), Impossible> {
-    let policy = &promotion.policy;
+    let policy = promotion.rules();
     if evidence.release != promotion.release.digest() {
         return impossible("the evidence is about another release");
     }
-    if let Some(gate) =
-        policy.gates.iter().find(|gate| !evidence.gates.iter().any(|passed| passed.gate == **gate))
-    {
+    if let Some(gate) = missing_gate(promotion, evidence) {
         return impossible(format!("gate {gate} did not pass"));
     }
-    for stage in &policy.after {
-        let soaked = |ran_ms: u64| u128::from(ran_ms) >= policy.soak.as_millis();
-        if !evidence.upstream.iter().any(|before| before.stage == *stage && soaked(before.ran_ms)) {
-            return impossible(format!("the release did not succeed and soak in {stage}"));
-        }
+    if promotion.glass.is_none() && !evidence.skipped.is_empty() {
+        return impossible("something was skipped although nobody broke the glass");
+    }
+    let open = uncovered(policy, |stage| soaked(&evidence.upstream, policy, stage));
+    if !open.is_empty() {
+        return impossible(format!("the release did not succeed and soak in {}", named(policy, &open)));
+    }
+    // Not computed again: the rules of time zones change over the years, and what has happened does not.
+    let opens = |opening: &Opening| policy.windows.fits(opening, at);
+    if !policy.windows.is_empty() && !evidence.opening.as_ref().is_some_and(opens) {
+        return impossible("no window was open");
     }
     let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, at);
     if !tally.is_complete() {

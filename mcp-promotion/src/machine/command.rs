@@ -4,9 +4,11 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use super::stage_state::Verified;
-use crate::judge::Judgement;
+use super::watch::Response;
+use crate::judge::{Beside, Judgement};
 use crate::{
-    Counts, Evidence, Fence, Fencing, Kind, Policy, Reach, Release, State, UpstreamEvidence, Vote, Window,
+    Counts, Evidence, Fence, Fencing, Kind, Policy, Reach, Release, Sampled, Standing, State,
+    UpstreamEvidence, Vote, Window,
 };
 
 /// What somebody wants to happen in a stage: first what people want, then what the driver under a lease wants.
@@ -31,6 +33,13 @@ pub enum Command {
         /// In whose name the artifacts are pinned.
         #[serde(skip)]
         holder: Option<Holder>,
+        /// Why it is not to wait; `None` for one that waits.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        glass: Option<String>,
+        /// When it succeeded in the stages before, for what the engine requests by itself: nothing happens where the stage does not want
+        /// it any more.
+        #[serde(skip)]
+        succeeded_at: Option<Timestamp>,
     },
     /// Approve, reject or revoke.
     Vote {
@@ -40,9 +49,12 @@ pub enum Command {
         voter: Principal,
         /// What.
         vote: Vote,
+        /// Why; empty where the vote says it all.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        reason: String,
         /// Whether the authorizer says that it is theirs to say.
         #[serde(skip)]
-        eligible: bool,
+        standing: Option<Standing>,
     },
     /// Withdraw a pending promotion.
     Cancel {
@@ -101,6 +113,39 @@ pub enum Command {
         /// Who.
         by: Principal,
     },
+    /// Let a pending promotion start without waiting.
+    BreakGlass {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+    },
+    /// Say what became clear about a promotion for which the glass was broken.
+    Review {
+        /// Which.
+        promotion: u64,
+        /// Who.
+        by: Principal,
+        /// What they found.
+        note: String,
+    },
+    /// Let nothing but rollbacks start.
+    Hold {
+        /// Who.
+        by: Principal,
+        /// Why.
+        reason: String,
+        /// An id that no other event has.
+        #[serde(skip)]
+        unique: Id,
+    },
+    /// Let everything start again, also by itself.
+    LiftHold {
+        /// Who.
+        by: Principal,
+    },
     /// Give up the lease of a driver that is surely gone.
     ReleaseLease {
         /// Which lease; the newest one.
@@ -145,6 +190,13 @@ pub enum Command {
         /// Of which promotion.
         promotion: u64,
     },
+    /// Nobody has reviewed it in time.
+    Remind {
+        /// Under which lease.
+        fence: Fence,
+        /// For which promotion the glass was broken.
+        promotion: u64,
+    },
     /// A gate or a seam keeps it pending.
     Delay {
         /// Under which lease.
@@ -155,6 +207,8 @@ pub enum Command {
         by: String,
         /// What it said.
         why: String,
+        /// Until when, where it said so.
+        until: Option<Timestamp>,
     },
     /// Every gate passed.
     Start {
@@ -217,8 +271,20 @@ pub enum Command {
         trouble: Option<String>,
         /// What the judge keeps.
         judge: Value,
-        /// What the judge said.
+        /// What was said.
         judgement: Judgement,
+        /// What guardrails and shadow judges keep and said.
+        beside: Beside,
+    },
+    /// A window was judged after the promotion had succeeded.
+    Watched {
+        /// Under which lease.
+        fence: Fence,
+        /// The window, and what the judge said.
+        sampled: Box<Sampled>,
+        /// What a regression leads to.
+        #[serde(skip)]
+        response: Response,
     },
 }
 
@@ -238,17 +304,22 @@ impl Command {
             Self::Abort { .. } => "abort",
             Self::Acknowledge { .. } => "acknowledge",
             Self::Retry { .. } => "retry",
+            Self::BreakGlass { .. } => "break the glass for",
+            Self::Review { .. } => "review",
+            Self::Hold { .. } => "hold",
+            Self::LiftHold { .. } => "lift the hold of",
             Self::ReleaseLease { .. } => "release the lease of",
             Self::TakeLease { .. } | Self::RenewLease { .. } | Self::DropLease { .. } => {
                 "change the lease of"
             }
             Self::Pinned { .. } | Self::Unpinned { .. } => "record a pin of",
+            Self::Remind { .. } => "tell of the overdue review of",
             Self::Delay { .. } => "delay",
             Self::Start { .. } => "start",
             Self::Move { .. } => "move on",
             Self::CallFailed { .. } => "record a failed call of",
             Self::Applied { .. } => "record a change of",
-            Self::Sampled { .. } => "record a window of",
+            Self::Sampled { .. } | Self::Watched { .. } => "record a window of",
         }
     }
 
@@ -264,6 +335,8 @@ impl Command {
             | Self::Abort { promotion, .. }
             | Self::Acknowledge { promotion, .. }
             | Self::Retry { promotion, .. }
+            | Self::BreakGlass { promotion, .. }
+            | Self::Review { promotion, .. }
             | Self::Pinned { promotion, .. }
             | Self::Unpinned { promotion, .. }
             | Self::Delay { promotion, .. }
@@ -272,7 +345,11 @@ impl Command {
             | Self::CallFailed { promotion, .. }
             | Self::Applied { promotion, .. }
             | Self::Sampled { promotion, .. } => Some(*promotion),
+            Self::Watched { sampled, .. } => Some(sampled.promotion),
             Self::Request { .. }
+            | Self::Hold { .. }
+            | Self::LiftHold { .. }
+            | Self::Remind { .. }
             | Self::ReleaseLease { .. }
             | Self::TakeLease { .. }
             | Self::RenewLease { .. }
@@ -289,11 +366,13 @@ impl Command {
             | Self::Pinned { fence, .. }
             | Self::Unpinned { fence, .. }
             | Self::Delay { fence, .. }
+            | Self::Remind { fence, .. }
             | Self::Start { fence, .. }
             | Self::Move { fence, .. }
             | Self::CallFailed { fence, .. }
             | Self::Applied { fence, .. }
-            | Self::Sampled { fence, .. } => Some(*fence),
+            | Self::Sampled { fence, .. }
+            | Self::Watched { fence, .. } => Some(*fence),
             _ => None,
         }
     }

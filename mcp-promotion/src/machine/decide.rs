@@ -1,14 +1,18 @@
+use std::collections::BTreeSet;
+
 use mcp_core::{Principal, Timestamp};
 
 use super::command::Command;
-use super::next::open_upstream;
 use super::stage_state::StageState;
+use super::upstream::{counts, named, open_upstream, uncovered};
+use super::watch;
+use super::{automatic, glass, hold};
 use crate::approval::{binding, tally};
 use crate::judge::Judgement;
 use crate::verification::{OnInconclusive, Verification};
 use crate::{
     Evidence, Happened, Kind, OnNoPredecessor, Promotion, PromotionError, Queue, Reach, Requested, Sampled,
-    State, Vote,
+    Standing, State, Vote,
 };
 
 type Decision = Result<Vec<Happened>, PromotionError>;
@@ -25,9 +29,9 @@ pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision
         return Err(PromotionError::StaleDriver { stage: state.stage().clone() });
     }
     match command {
-        Command::Request { .. } => request(state, command),
-        Command::Vote { promotion, voter, vote, eligible } => {
-            cast(state, find(state, *promotion, command)?, voter, *vote, *eligible)
+        Command::Request { .. } => request(state, command, now),
+        Command::Vote { promotion, voter, vote, reason, standing } => {
+            cast(state, find(state, *promotion, command)?, voter, (*vote, reason), standing.as_ref(), now)
         }
         Command::Cancel { promotion, by } => {
             let promotion =
@@ -89,16 +93,25 @@ pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision
             }
             Ok(vec![changed(promotion, State::RollingBack, "retried".to_owned(), Some(by))])
         }
+        Command::BreakGlass { promotion, by, reason } => {
+            glass::break_glass(find(state, *promotion, command)?, by, reason, now)
+        }
+        Command::Review { promotion, by, note } => glass::review(state, *promotion, by, note),
+        Command::Hold { by, reason, unique } => hold::hold(state, by, cut(reason.clone()), *unique),
+        Command::LiftHold { by } => hold::lift(state, by),
         Command::ReleaseLease { .. }
         | Command::TakeLease { .. }
         | Command::RenewLease { .. }
         | Command::DropLease { .. } => lease(state, command, now),
         Command::Pinned { promotion, .. } => Ok(vec![Happened::Pinned { promotion: *promotion }]),
         Command::Unpinned { promotion, .. } => Ok(vec![Happened::Unpinned { promotion: *promotion }]),
-        Command::Delay { promotion, by, why, .. } => {
+        Command::Remind { promotion, .. } => Ok(glass::remind(state, *promotion, now)),
+        Command::Delay { promotion, by, why, until, .. } => {
             let known = find(state, *promotion, command)?;
-            let same = known.delay.as_ref().is_some_and(|(old_by, old_why)| old_by == by && old_why == why);
-            let delayed = Happened::Delayed { promotion: *promotion, by: by.clone(), why: why.clone() };
+            // Whatever the time that it names: a gate that names another one each time that it is asked would fill the journal.
+            let same = known.delay.as_ref().is_some_and(|old| old.by == *by && old.why == *why);
+            let (promotion, by, why, until) = (*promotion, by.clone(), why.clone(), *until);
+            let delayed = Happened::Delayed { promotion, by, why, until };
             Ok(if same { Vec::new() } else { vec![delayed] })
         }
         Command::Start { .. } => start(state, command, now),
@@ -129,6 +142,7 @@ pub fn decide(state: &StageState, command: &Command, now: Timestamp) -> Decision
             Ok(vec![applied, changed(promotion, to, reason, None)])
         }
         Command::Sampled { .. } => sampled(state, command),
+        Command::Watched { sampled, response, .. } => watch::decide(state, sampled, response),
     }
 }
 
@@ -167,7 +181,7 @@ fn changed(promotion: &Promotion, to: State, reason: String, by: Option<&Princip
     Happened::Changed { promotion: number, from: promotion.state, to, reason, by: by.cloned() }
 }
 
-fn cut(text: String) -> String {
+pub(super) fn cut(text: String) -> String {
     if text.chars().nth(MAX_TEXT_CHARS).is_some() {
         text.chars().take(MAX_TEXT_CHARS).collect()
     } else {
@@ -175,8 +189,9 @@ fn cut(text: String) -> String {
     }
 }
 
-fn request(state: &StageState, command: &Command) -> Decision {
-    let Command::Request { kind, release, requester, policy, unique, holder } = command else {
+fn request(state: &StageState, command: &Command, now: Timestamp) -> Decision {
+    let Command::Request { kind, release, requester, policy, unique, holder, glass, succeeded_at } = command
+    else {
         return Ok(Vec::new());
     };
     if release.is_empty() {
@@ -188,6 +203,9 @@ fn request(state: &StageState, command: &Command) -> Decision {
         let reason = "what was there before is not this release any more".to_owned();
         return Err(PromotionError::NoRollbackTarget { stage: state.stage().clone(), reason });
     }
+    if succeeded_at.is_some_and(|at| !automatic::is_wanted(state, release, at)) {
+        return Ok(Vec::new());
+    }
     let number = state.version().saturating_add(1);
     let mut events = vec![Happened::Requested(Box::new(Requested {
         unique: *unique,
@@ -198,10 +216,20 @@ fn request(state: &StageState, command: &Command) -> Decision {
         binding: binding(state.stage(), release, policy)?,
         holder: holder.clone(),
     }))];
-    if policy.queue == Queue::SupersedePending {
-        let older = state.open().filter(|older| older.state == State::Pending && older.kind == Kind::Deploy);
+    let by_hand = succeeded_at.is_none();
+    if *kind == Kind::Deploy || policy.queue == Queue::SupersedePending {
+        // What nobody asked for stands in nobody's way, and takes nobody's place.
+        let gives_way = |older: &Promotion| {
+            let forward = older.state == State::Pending && older.kind == Kind::Deploy;
+            forward && (older.is_automatic() || (by_hand && policy.queue == Queue::SupersedePending))
+        };
+        let older = state.open().filter(|older| gives_way(older));
         let reason = format!("{} was requested", state.id(number));
         events.extend(older.map(|older| changed(older, State::Superseded, reason.clone(), None)));
+    }
+    if let Some(reason) = glass {
+        let attempted = || format!("break the glass of stage {}", state.stage());
+        events.push(glass::broken(number, policy, requester, reason, now, attempted)?);
     }
     Ok(events)
 }
@@ -210,8 +238,9 @@ fn cast(
     state: &StageState,
     promotion: &Promotion,
     voter: &Principal,
-    vote: Vote,
-    eligible: bool,
+    (vote, reason): (Vote, &str),
+    standing: Option<&Standing>,
+    now: Timestamp,
 ) -> Decision {
     let denied = |reason: &str| {
         let attempted = format!("{vote} {}", promotion.id);
@@ -234,14 +263,37 @@ fn cast(
             Some(Vote::Revoke) => return Ok(Vec::new()),
             _ => return denied("there is no approval of theirs to take back"),
         }
-    } else if !eligible {
-        return denied("the authorizer does not count them among those who may");
+    }
+    let nobody = "the authorizer does not count them among those who may";
+    let (mut level, mut groups) = (None, BTreeSet::new());
+    match standing {
+        None if vote != Vote::Revoke => return denied(nobody),
+        Some(standing) if vote == Vote::Approve && !promotion.policy.levels.is_empty() => {
+            let tally =
+                tally(&promotion.votes, &promotion.policy, promotion.binding, &promotion.requester, now);
+            let open = tally.level_for(voter).map(|level| level.name.clone());
+            let asked = promotion.policy.levels.iter().find(|level| Some(&level.name) == open.as_ref());
+            if let Some(asked) = asked {
+                if !standing.may_approve(&asked.name) {
+                    return denied(&format!(
+                        "level {} is asked for now, and is not theirs to approve",
+                        asked.name
+                    ));
+                }
+                groups.extend(
+                    standing.groups.iter().filter(|group| asked.groups.contains_key(*group)).cloned(),
+                );
+            }
+            level = open;
+        }
+        _ => {}
     }
     let binding = binding(state.stage(), &promotion.release, &promotion.policy)?;
     let number = promotion.id.number;
-    let mut events = vec![Happened::Voted { promotion: number, voter: voter.clone(), vote, binding }];
+    let mut events =
+        vec![Happened::Voted { promotion: number, voter: voter.clone(), vote, binding, level, groups }];
     if vote == Vote::Reject {
-        events.push(changed(promotion, State::Rejected, String::new(), Some(voter)));
+        events.push(changed(promotion, State::Rejected, reason.to_owned(), Some(voter)));
     }
     Ok(events)
 }
@@ -298,33 +350,52 @@ fn start(state: &StageState, command: &Command, now: Timestamp) -> Decision {
     if let Some(other) = state.in_flight() {
         return Err(not_now(promotion, command, &format!("and {} is in flight", other.id)));
     }
+    if let Some(busy) = state.busy_lanes() {
+        return Err(not_now(promotion, command, &format!("and {busy}")));
+    }
     if state.head().is_some_and(|head| head.id != promotion.id) {
         return Err(not_now(promotion, command, "and it is not its turn"));
+    }
+    if let Some(hold) = state.hold_on(promotion) {
+        return Err(not_now(promotion, command, &format!("and {hold}")));
+    }
+    if let Some(after) = state.distrust_on(promotion) {
+        return Err(not_now(promotion, command, &format!("and nothing starts by itself after {after}")));
     }
     if evidence.release != promotion.release.digest() {
         return Err(not_now(promotion, command, "and the gates looked at another release"));
     }
-    let policy = &promotion.policy;
-    if let Some(gate) =
-        policy.gates.iter().find(|gate| !evidence.gates.iter().any(|passed| passed.gate == **gate))
-    {
+    let policy = promotion.rules();
+    if let Some(gate) = glass::missing_gate(promotion, evidence) {
         return Err(not_now(promotion, command, &format!("and gate {gate} has not passed")));
     }
-    for stage in &policy.after {
+    let open = uncovered(policy, |stage| {
         let seen = upstream.iter().find(|(evidence, _)| evidence.stage == *stage);
-        if seen.is_none_or(|(_, verified)| open_upstream(stage, Some(verified), policy, now).is_some()) {
-            let reason = format!("and the release has not succeeded and soaked in {stage}");
-            return Err(not_now(promotion, command, &reason));
-        }
+        seen.is_some_and(|(_, verified)| open_upstream(stage, Some(verified), policy, now).is_none())
+    });
+    if !open.is_empty() {
+        let reason = format!("and the release has not succeeded and soaked in {}", named(policy, &open));
+        return Err(not_now(promotion, command, &reason));
     }
     let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, now);
     if !tally.is_complete() {
         return Err(not_now(promotion, command, &format!("and {} approvals are missing", tally.missing())));
     }
+    let opening = match policy.windows.open(now) {
+        _ if policy.windows.is_empty() => None,
+        Ok(opening) => Some(opening),
+        Err(_) => return Err(not_now(promotion, command, "and no window is open, or a freeze is on")),
+    };
     let evidence = Evidence {
+        opening,
+        skipped: glass::skipped(state, promotion, evidence, upstream, now),
         release: evidence.release,
         gates: evidence.gates.clone(),
-        upstream: upstream.iter().map(|(evidence, _)| evidence.clone()).collect(),
+        upstream: upstream
+            .iter()
+            .filter(|(evidence, verified)| counts(policy, &evidence.stage, verified, now))
+            .map(|(evidence, _)| evidence.clone())
+            .collect(),
         approved_by: tally.approved_by.into_iter().collect(),
     };
     let passed = Happened::Passed { promotion: promotion.id.number, evidence };
@@ -332,7 +403,8 @@ fn start(state: &StageState, command: &Command, now: Timestamp) -> Decision {
 }
 
 fn sampled(state: &StageState, command: &Command) -> Decision {
-    let Command::Sampled { promotion, window, canary, baseline, trouble, judge, judgement, .. } = command
+    let Command::Sampled { promotion, window, canary, baseline, trouble, judge, judgement, beside, .. } =
+        command
     else {
         return Ok(Vec::new());
     };
@@ -345,6 +417,7 @@ fn sampled(state: &StageState, command: &Command) -> Decision {
         trouble: trouble.as_ref().map(|trouble| trouble.chars().take(MAX_TEXT_CHARS).collect()),
         judge: judge.clone(),
         judgement: judgement.clone(),
+        beside: beside.clone(),
     }))];
     events.extend(match judgement {
         Judgement::Undecided => None,

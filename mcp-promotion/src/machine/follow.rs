@@ -3,8 +3,8 @@ use std::sync::Arc;
 use mcp_core::Timestamp;
 
 use crate::approval::Ballot;
-use crate::judge::Judgement;
-use crate::promotion::Progress;
+use crate::judge::{Beside, Judgement};
+use crate::promotion::{Delay, Progress};
 use crate::{Happened, Promotion, PromotionId, Reach, Requested, State};
 
 /// What the events about one promotion make of it. Whether they can have happened, the state of its stage says.
@@ -25,6 +25,7 @@ impl Promotion {
             id,
             votes: Vec::new(),
             evidence: None,
+            glass: None,
             failures: 0,
             last_failure: None,
             delay: None,
@@ -45,13 +46,17 @@ impl Promotion {
         match what {
             Happened::Pinned { .. } => (self.pin_lasts, self.delay) = (true, None),
             Happened::Unpinned { .. } => self.pin_released = true,
-            Happened::Voted { voter, vote, binding, .. } => {
+            Happened::Voted { voter, vote, binding, level, groups, .. } => {
                 self.votes.retain(|earlier| earlier.voter != *voter);
-                self.votes.push(Ballot { voter: voter.clone(), vote: *vote, at, binding: *binding });
+                let (voter, level, groups) = (voter.clone(), level.clone(), groups.clone());
+                self.votes.push(Ballot { voter, vote: *vote, at, binding: *binding, level, groups });
             }
-            Happened::Delayed { by, why, .. } => self.delay = Some((by.clone(), why.clone())),
+            Happened::Delayed { by, why, until, .. } => {
+                self.delay = Some(Delay { by: by.clone(), why: why.clone(), until: *until });
+            }
             Happened::Passed { evidence, .. } => self.evidence = Some(evidence.clone()),
             Happened::Changed { from, to, reason, .. } => self.change(position, at, (*from, *to), reason),
+            Happened::GlassBroken { by, reason, .. } => self.break_glass(by, reason, at),
             Happened::CallFailed { call, why, .. } => {
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some((at, format!("{call}: {why}")));
@@ -59,7 +64,8 @@ impl Promotion {
             Happened::Applied { reach, .. } => {
                 if self.state == State::Deploying {
                     let (windows, judge, judgement) = (0, serde_json::Value::Null, Judgement::Undecided);
-                    self.verification = Some(Progress { until: at, windows, judge, judgement });
+                    let beside = Beside::default();
+                    self.verification = Some(Progress { until: at, windows, judge, judgement, beside });
                 }
                 if self.state != State::RollingBack {
                     self.reach = Some(*reach);
@@ -68,13 +74,18 @@ impl Promotion {
             Happened::Overridden { reason, .. } => self.overridden = Some(reason.clone()),
             Happened::Sampled(sampled) => {
                 if let Some(progress) = &mut self.verification {
-                    progress.until = sampled.window.to;
-                    progress.windows = progress.windows.saturating_add(1);
-                    progress.judge = sampled.judge.clone();
-                    progress.judgement = sampled.judgement.clone();
+                    progress.take(sampled);
                 }
             }
             Happened::Requested(_)
+            | Happened::Held { .. }
+            | Happened::HoldLifted { .. }
+            | Happened::Watched(_)
+            | Happened::Reviewed { .. }
+            | Happened::ReviewOverdue { .. }
+            | Happened::LaneOpened { .. }
+            | Happened::LaneStarted { .. }
+            | Happened::LaneEnded { .. }
             | Happened::LeaseTaken { .. }
             | Happened::LeaseRenewed { .. }
             | Happened::LeaseReleased { .. } => {}

@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A map that may grow for as long as a stage lives, and that is as cheap to clone as it is to look into: sorted layers of which each is at
 /// least twice as long as the next one, shared between clones.
 ///
 /// `n` entries are in at most log2(n) + 1 layers. A look-up searches them from the newest, an insert merges those that it has grown to the
 /// length of: log2(n) moves of an entry on average, all of them once in `n` inserts. Nothing is kept but the entries (Bentley and Saxe,
 /// Decomposable searching problems I, 1980).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Layers<K, V> {
     layers: Vec<Arc<[(K, V)]>>,
 }
@@ -14,6 +17,11 @@ pub(super) struct Layers<K, V> {
 impl<K: Ord + Copy, V: Copy> Layers<K, V> {
     pub(super) const fn new() -> Self {
         Self { layers: Vec::new() }
+    }
+
+    /// How many entries there are, those that were replaced included.
+    pub(super) fn len(&self) -> usize {
+        self.layers.iter().map(|layer| layer.len()).sum()
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {

@@ -3,9 +3,12 @@ use std::collections::BTreeMap;
 use mcp_core::{Name, Timestamp};
 
 use super::stage_state::{StageState, Verified};
+use super::upstream::before;
+use super::watch;
 use crate::approval::tally;
+use crate::promotion::Delay;
 use crate::verification::Verification;
-use crate::{Blocker, Policy, Promotion, State, Window};
+use crate::{Blocker, Promotion, State, Window};
 
 /// What a driver should do next in a stage. Numbers are those of promotions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ use crate::{Blocker, Policy, Promotion, State, Window};
 pub enum Effect {
     /// Record that a pending promotion was not started in time.
     Expire(u64),
+    /// Tell that its review is overdue.
+    Remind(u64),
     /// Make the pin of its artifacts lasting.
     Pin(u64),
     /// Give up the pin of its artifacts.
@@ -27,6 +32,8 @@ pub enum Effect {
     Conclude(u64),
     /// Sample the stage over a window, and judge.
     Sample(u64, Window),
+    /// Sample the stage over a window after a success, and judge.
+    Watch(u64, Window),
     /// The canary was judged well: observe the stage, and apply the release everywhere.
     Widen(u64),
     /// Observe the stage, and apply the previous release.
@@ -56,8 +63,10 @@ pub struct Upstream {
 /// Everything that [`next`] and [`blockers`] look at.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The stage.
+    /// The stage, or the lane.
     pub state: &'a StageState,
+    /// For a lane, the stage that it is of.
+    pub whole: Option<&'a StageState>,
     /// The stages before it, with regard to the promotion whose turn it is (or, for [`blockers`], that is asked about).
     pub upstream: &'a BTreeMap<Name, Upstream>,
     /// Promotions whose pin or gates were tried in vain, and when to try again.
@@ -77,14 +86,25 @@ pub fn next(view: &View<'_>) -> Next {
     {
         return Next::Do(effect);
     }
-    for promotion in view.state.open().filter(|promotion| promotion.state == State::Pending) {
-        let number = promotion.id.number;
-        let expiry = promotion.policy.expires_after.map(|after| promotion.requested_at.saturating_add(after));
-        if expiry.is_some_and(|expiry| wait.is_over(expiry)) {
-            return Next::Do(Effect::Expire(number));
-        }
-        if promotion.holder.is_some() && !promotion.pin_lasts && wait.is_paced(view, number) {
+    match watch::due(view.state, view.now) {
+        Some(Ok((number, window))) => return Next::Do(Effect::Watch(number, window)),
+        Some(Err(due)) => drop(wait.is_over(due)),
+        None => {}
+    }
+    let promotions = &view.state.promotions;
+    if let Some((expiry, number)) = promotions.first_to_expire()
+        && wait.is_over(expiry)
+    {
+        return Next::Do(Effect::Expire(number));
+    }
+    for number in promotions.unpinned() {
+        if wait.is_paced(view, number) {
             return Next::Do(Effect::Pin(number));
+        }
+    }
+    for (number, due) in view.state.to_be_told() {
+        if wait.is_over(due) {
+            return Next::Do(Effect::Remind(number));
         }
     }
     if view.pins
@@ -167,42 +187,40 @@ fn retry_at(promotion: &Promotion, now: Timestamp) -> Option<Timestamp> {
 /// What the policy of a pending promotion still asks for: approvals, and success in the stages before.
 fn requirements(view: &View<'_>, promotion: &Promotion, wait: &mut Wait) -> Vec<Blocker> {
     let mut blockers = Vec::new();
-    let policy = &promotion.policy;
+    let policy = promotion.rules();
+    if let Some(hold) = view.state.hold_on(promotion) {
+        blockers.push(Blocker::Held { by: hold.by.clone(), reason: hold.reason.clone() });
+    }
+    if let Some(after) = view.state.distrust_on(promotion) {
+        blockers.push(Blocker::Distrusted { after });
+    }
+    blockers.extend(view.whole.iter().flat_map(|whole| whole.shuts_out(promotion)));
+    blockers.extend(view.state.busy_lanes());
     let tally = tally(&promotion.votes, policy, promotion.binding, &promotion.requester, view.now);
     if !tally.is_complete() {
         blockers.push(Blocker::Approvals {
             missing: tally.missing(),
             needed: tally.needed,
             requester: promotion.requester.clone(),
+            level: tally.open_level().map(|level| level.name.clone()),
+            lacking: tally.open_level().map(|level| level.lacking.clone()).unwrap_or_default(),
         });
     }
-    for stage in &policy.after {
-        let verified = view.upstream.get(stage).and_then(|upstream| upstream.verified.as_ref());
-        if let Some(blocker) = open_upstream(stage, verified, policy, view.now) {
-            if let Blocker::Soaking { until: Some(until), .. } = &blocker {
-                wait.is_over(*until);
-            }
-            blockers.push(blocker);
+    if !policy.windows.is_empty()
+        && let Err(closed) = policy.windows.open(view.now)
+    {
+        if let Some(until) = closed.closed_until {
+            wait.is_over(until);
         }
+        blockers.push(Blocker::Window { closed_by: closed.by, opens_at: closed.opens_at });
+    }
+    for blocker in before(policy, |stage| view.upstream.get(stage), view.now) {
+        if let Some(until) = blocker.until() {
+            wait.is_over(until);
+        }
+        blockers.push(blocker);
     }
     blockers
-}
-
-/// Why the release cannot come out of `stage` yet, if it cannot.
-pub(super) fn open_upstream(
-    stage: &Name,
-    verified: Option<&Verified>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<Blocker> {
-    let Some(verified) = verified else {
-        return Some(Blocker::Upstream { stage: stage.clone() });
-    };
-    if verified.until.unwrap_or(now).saturating_since(verified.at) >= policy.soak {
-        return None;
-    }
-    let until = verified.until.is_none().then(|| verified.at.saturating_add(policy.soak));
-    Some(Blocker::Soaking { stage: stage.clone(), until })
 }
 
 /// What keeps the promotion with this number from going on; nothing for one that has ended or that a driver is about to move on.
@@ -221,8 +239,10 @@ pub fn blockers(view: &View<'_>, number: u64) -> Vec<Blocker> {
             if let Some(head) = view.state.head().filter(|head| head.id != promotion.id) {
                 blockers.push(Blocker::Queued { behind: head.id.clone() });
             }
-            if let Some((by, why)) = &promotion.delay {
-                blockers.push(Blocker::Delayed { by: by.clone(), why: why.clone() });
+            if let Some(Delay { by, why, until }) = promotion.delay.clone() {
+                // When the driver asks again is nearer to the truth than what was said first.
+                let until = view.paced.get(&number).copied().or(until).filter(|until| *until > view.now);
+                blockers.push(Blocker::Delayed { by, why, until });
             }
             blockers
         }

@@ -1,13 +1,19 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcp_core::{Digest, Id, Name, RequestId, Timestamp, Usage, UsageReason};
 
+use serde::{Deserialize, Serialize};
+
+use super::lanes::Lanes;
 use super::layers::Layers;
-use crate::{Kind, Lease, Promotion, PromotionError, PromotionId, Release, State};
+use super::promotions::Promotions;
+use super::watch::Watch;
+use crate::{Hold, Lease, Obligation, Promotion, PromotionError, PromotionId, Release};
 
 /// What a stage is believed to run, and which promotion brought it there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deployed {
     /// The release.
     pub release: Release,
@@ -16,7 +22,8 @@ pub struct Deployed {
 }
 
 /// That a release succeeded in a stage, and nothing later says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verified {
     /// The number of the promotion.
     pub promotion: u64,
@@ -31,17 +38,16 @@ pub struct Verified {
 /// Of a promotion that has ended, it is what others may still ask about: whole while the stage runs or would go back to what it brought, or
 /// while its artifacts are pinned, and after that only that its release has succeeded (64 bytes for each release) and which request ids
 /// were used (24 bytes for each). What was left behind stands in the stream.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its JSON is what snapshots hold: the same build reads it back, and no other is asked to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StageState {
     pub(super) stage: Name,
     pub(super) version: u64,
     pub(super) feed: Option<Id>,
     /// Those that have not ended, and those of which something is left to do or to keep.
-    pub(super) promotions: BTreeMap<u64, Arc<Promotion>>,
-    /// Those that have not ended, so that the others need not be looked through.
-    pub(super) open: BTreeSet<u64>,
-    /// Those whose pin was neither made lasting nor given up, or may be given up.
-    pub(super) pinned: BTreeSet<u64>,
+    pub(super) promotions: Promotions,
     pub(super) current: Option<Deployed>,
     pub(super) previous: Option<Deployed>,
     /// A stuck promotion that was acknowledged: until the next one ends, nobody knows what runs.
@@ -49,6 +55,13 @@ pub struct StageState {
     /// `None` where something later says otherwise.
     pub(super) verified: Layers<Digest, Option<Verified>>,
     pub(super) lease: Option<Lease>,
+    pub(super) hold: Option<Hold>,
+    pub(super) watch: Option<Watch>,
+    /// What is still to be reviewed, by the number of the promotion, which may have been left behind.
+    pub(super) obligations: BTreeMap<u64, Obligation>,
+    /// After which promotion nothing is promoted by itself.
+    pub(super) distrusted: Option<u64>,
+    pub(super) lanes: Arc<Lanes>,
     /// Where each request id was used.
     requests: Layers<RequestKey, u64>,
 }
@@ -65,19 +78,22 @@ fn request_key(id: &RequestId) -> RequestKey {
 impl StageState {
     /// Of a stage without events.
     #[must_use]
-    pub const fn new(stage: Name) -> Self {
+    pub fn new(stage: Name) -> Self {
         Self {
             stage,
             version: 0,
             feed: None,
-            promotions: BTreeMap::new(),
-            open: BTreeSet::new(),
-            pinned: BTreeSet::new(),
+            promotions: Promotions::new(),
             current: None,
             previous: None,
             unsettled: None,
             verified: Layers::new(),
             lease: None,
+            hold: None,
+            watch: None,
+            obligations: BTreeMap::new(),
+            distrusted: None,
+            lanes: Arc::default(),
             requests: Layers::new(),
         }
     }
@@ -129,10 +145,16 @@ impl StageState {
         self.promotions.values()
     }
 
+    /// How much it remembers: what a snapshot of it takes grows with this.
+    pub(crate) fn entries(&self) -> usize {
+        let lasting = self.verified.len().saturating_add(self.requests.len());
+        lasting.saturating_add(self.promotions.len())
+    }
+
     /// The promotion with this number; `None` when it was never requested, or has ended and nothing refers to it any more.
     #[must_use]
     pub fn promotion(&self, number: u64) -> Option<&Arc<Promotion>> {
-        self.promotions.get(&number)
+        self.promotions.get(number)
     }
 
     /// The promotion with this number, or the error that says that there is none that is remembered.
@@ -148,26 +170,30 @@ impl StageState {
 
     /// The promotions that have not ended, by number.
     pub fn open(&self) -> impl Iterator<Item = &Arc<Promotion>> {
-        self.open.iter().filter_map(|number| self.promotions.get(number))
+        self.promotions().filter(|promotion| !promotion.state.is_terminal())
     }
 
     /// The promotion that was started and has not ended; there is at most one (invariant 5).
     #[must_use]
     pub fn in_flight(&self) -> Option<&Arc<Promotion>> {
-        self.open().find(|promotion| promotion.state.is_in_flight())
+        self.promotions.in_flight()
     }
 
-    /// The pending promotion whose turn it is: rollbacks first, then in the order of the requests.
+    /// The pending promotion whose turn it is: rollbacks first, then those for which the glass was broken, then in the order of the requests.
     #[must_use]
     pub fn head(&self) -> Option<&Arc<Promotion>> {
-        let pending = || self.open().filter(|promotion| promotion.state == State::Pending);
-        pending().find(|promotion| promotion.kind == Kind::Rollback).or_else(|| pending().next())
+        self.promotions.head()
     }
 
     /// That `release` succeeded here, and nothing later says otherwise.
     #[must_use]
     pub fn verified(&self, release: Digest) -> Option<&Verified> {
         self.verified.get(&release).and_then(Option::as_ref)
+    }
+
+    /// Whether `release` succeeded here at some time, or was taken back.
+    pub(super) fn has_had(&self, release: Digest) -> bool {
+        self.verified.get(&release).is_some()
     }
 
     /// The position of the event at which a request id was used; the event says for what.
@@ -182,8 +208,9 @@ impl StageState {
 
     /// Leaves a promotion behind, when it has ended and nothing refers to it any more.
     pub(super) fn forget(&mut self, number: u64) {
-        if !self.is_needed(number) && !self.pinned.contains(&number) {
-            self.promotions.remove(&number);
+        let pinned = self.promotion(number).is_some_and(|known| known.is_pinned());
+        if !pinned && !self.is_needed(number) {
+            self.promotions.remove(number);
         }
     }
 
@@ -191,7 +218,7 @@ impl StageState {
     #[must_use]
     pub(crate) fn with_ended(&self, promotion: Promotion) -> Self {
         let mut state = self.clone();
-        state.promotions.insert(promotion.id.number, Arc::new(promotion));
+        state.promotions.insert(promotion.id.number, promotion);
         state
     }
 
@@ -199,7 +226,7 @@ impl StageState {
     #[must_use]
     pub fn is_needed(&self, number: u64) -> bool {
         let brought = |deployed: &Option<Deployed>| deployed.as_ref().is_some_and(|d| d.promotion == number);
-        self.open.contains(&number)
+        self.promotion(number).is_some_and(|promotion| !promotion.state.is_terminal())
             || brought(&self.current)
             || brought(&self.previous)
             || self.unsettled == Some(number)
@@ -207,7 +234,7 @@ impl StageState {
 
     /// The earliest promotion whose pin can be given up.
     pub(super) fn pin_to_release(&self) -> Option<u64> {
-        self.pinned.iter().copied().find(|number| !self.is_needed(*number))
+        self.promotions.pinned().find(|number| !self.is_needed(*number))
     }
 
     /// Every artifact that must stay, and why.

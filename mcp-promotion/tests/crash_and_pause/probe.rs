@@ -54,7 +54,7 @@ impl Probe {
         poll_fn(|_| if self.is_held() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
-    async fn around<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub(crate) async fn around<T>(&self, act: impl FnOnce() -> T) -> T {
         self.point().await;
         let outcome = act();
         self.point().await;

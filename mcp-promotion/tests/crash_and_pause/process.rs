@@ -20,10 +20,24 @@ pub(crate) enum Progress {
     Done,
 }
 
-type Run = Pinned<Box<dyn Future<Output = Result<(), PromotionError>>>>;
+pub(crate) type Run = Pinned<Box<dyn Future<Output = Result<(), PromotionError>>>>;
 
-pub(crate) struct Process {
-    world: World,
+/// What survives a crash, and what a process does with it.
+pub(crate) trait Scenario: Clone {
+    /// An engine of a process that is stopped by `probe`.
+    fn engine(&self, owner: &str, probe: &Arc<Probe>) -> Engine;
+    /// All that a process does, from its start to its end; the same again after a crash.
+    fn run(&self, engine: Engine) -> Run;
+    /// Another one that has come as far as this one.
+    fn copy(&self) -> Self;
+    fn violate(&self, what: String);
+    fn violations(&self) -> Vec<String>;
+    /// What must hold when every process is through.
+    fn check_end(&self);
+}
+
+pub(crate) struct Process<S> {
+    world: S,
     engine: Engine,
     probe: Arc<Probe>,
     run: Run,
@@ -53,15 +67,15 @@ pub(crate) fn engine(world: &World, owner: &str, probe: &Arc<Probe>) -> Engine {
         .unwrap()
 }
 
-impl Process {
-    pub(crate) fn new(world: &World, owner: &str) -> Self {
+impl<S: Scenario> Process<S> {
+    pub(crate) fn new(world: &S, owner: &str) -> Self {
         let probe = Arc::new(Probe::default());
-        let engine = engine(world, owner, &probe);
+        let engine = world.engine(owner, &probe);
         Self::of(world.clone(), engine, probe)
     }
 
-    fn of(world: World, engine: Engine, probe: Arc<Probe>) -> Self {
-        let run = Box::pin(promote(engine.clone(), Arc::clone(&world.clock), world.second.clone(), "second"));
+    fn of(world: S, engine: Engine, probe: Arc<Probe>) -> Self {
+        let run = world.run(engine.clone());
         Self { world, engine, probe, run }
     }
 
@@ -96,7 +110,7 @@ impl Process {
     }
 }
 
-/// Asks for `release`, approves it, and drives until there is nothing to do; the clock goes on whenever there is something to wait for.
+/// Asks for `release`, approves it, and drives to the end.
 pub(crate) async fn promote(
     engine: Engine,
     clock: Arc<ManualClock>,
@@ -107,6 +121,11 @@ pub(crate) async fn promote(
     let id: PromotionId = engine.request("prod", &release, alice).await?;
     let bob = Actor::new("bob")?.request_id(format!("{request}-approval").as_str())?;
     engine.approve(&id, bob).await?;
+    drive(engine, clock).await
+}
+
+/// Drives until there is nothing to do; the clock goes on whenever there is something to wait for.
+pub(crate) async fn drive(engine: Engine, clock: Arc<ManualClock>) -> Result<(), PromotionError> {
     for _ in 0..500 {
         match engine.step().await? {
             Step::Waiting(Some(until)) => clock.advance(until.saturating_since(clock.now())),

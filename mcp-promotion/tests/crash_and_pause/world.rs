@@ -10,12 +10,12 @@ use mcp_core::{
 };
 use mcp_promotion::machine::StageState;
 use mcp_promotion::{
-    Append, Chain, Context, Fence, Guardrail, Happened, Journal, JournalError, JudgeChoice, Kind,
+    Append, Chain, Context, Engine, Fence, Guardrail, Happened, Journal, JournalError, JudgeChoice, Kind,
     MemoryJournal, Observed, Pipeline, Policy, Reach, Release, Sample, StageError, State,
 };
 
 use crate::probe::Probe;
-use crate::process::{engine, promote};
+use crate::process::{Run, Scenario, engine, promote};
 
 /// How the promotion ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +49,15 @@ pub(crate) struct Switches {
     pub(crate) target_ignores_keys: bool,
 }
 
+/// One stage and all that there is around it.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) journal: MemoryJournal,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<SequentialIds>,
+    pub(crate) stage: Name,
+    pub(crate) first: Release,
     pub(crate) second: Release,
-    first: Release,
     life: Life,
     switches: Switches,
     target: Arc<Mutex<Target>>,
@@ -63,6 +65,8 @@ pub(crate) struct World {
     fold: Arc<Mutex<(Chain, Result<StageState, String>)>>,
     /// What the events say of each promotion, also of those that the state has left behind.
     promotions: Arc<Mutex<BTreeMap<u64, Told>>>,
+    /// What was changed to what, in the order in which it happened; shared by the stages of a fleet.
+    pub(crate) log: Arc<Mutex<Vec<(Name, Digest)>>>,
 }
 
 #[derive(Clone)]
@@ -87,12 +91,13 @@ struct Target {
     violations: Vec<String>,
 }
 
-fn release(version: &str) -> Release {
-    Release::of([(format!("app@{version}").as_str(), Digest::of(version.as_bytes()))]).unwrap()
+fn release(name: &str, version: &str) -> Release {
+    let reference = format!("{name}@{version}");
+    Release::of([(reference.as_str(), Digest::of(reference.as_bytes()))]).unwrap()
 }
 
 /// Polls a future that needs nothing from outside.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     let mut future = Box::pin(future);
     match future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -103,39 +108,58 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 impl World {
     /// The first release runs already.
     pub(crate) fn new(life: Life, switches: Switches) -> Self {
-        let world = Self {
-            journal: MemoryJournal::new(),
-            clock: Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap())),
-            ids: Arc::new(SequentialIds::starting_at(1)),
-            first: release("1.0.0"),
-            second: release("2.0.0"),
-            life,
-            switches,
-            target: Arc::default(),
-            fold: Arc::new(Mutex::new((
-                Chain::start(Self::stream()),
-                Ok(StageState::new("prod".parse().unwrap())),
-            ))),
-            promotions: Arc::default(),
-        };
+        let world = Self::empty("prod", life, switches);
         let setup = engine(&world, "setup", &Arc::new(Probe::default()));
         now(promote(setup, Arc::clone(&world.clock), world.first.clone(), "first")).unwrap();
-        let mut target = world.target.lock().unwrap();
-        assert_eq!(target.running, Some(world.first.digest()), "the first release runs");
-        target.changes.clear();
-        drop(target);
+        world.begin();
         world
     }
 
-    /// Another world that has come as far as this one.
-    pub(crate) fn copy(&self) -> Self {
-        let journal = MemoryJournal::new();
-        let events = now(self.journal.read(&Self::stream(), 0, usize::MAX)).unwrap();
-        now(journal.append(&[Append::new(Self::stream(), 0, events)])).unwrap();
+    /// Nothing has happened yet in a stage of this name, which runs an artifact with the last part of the name.
+    pub(crate) fn empty(name: &str, life: Life, switches: Switches) -> Self {
+        let stage: Name = name.parse().unwrap();
+        let stream = format!("stage/{stage}").parse().unwrap();
+        let artifact = name.rsplit('/').next().unwrap();
         Self {
-            journal,
-            clock: Arc::new(ManualClock::at(self.clock.now())),
-            ids: Arc::new(SequentialIds::starting_at(100)),
+            journal: MemoryJournal::new(),
+            clock: Arc::new(ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap())),
+            ids: Arc::new(SequentialIds::starting_at(1)),
+            first: release(artifact, "1.0.0"),
+            second: release(artifact, "2.0.0"),
+            life,
+            switches,
+            target: Arc::default(),
+            fold: Arc::new(Mutex::new((Chain::start(stream), Ok(StageState::new(stage.clone()))))),
+            promotions: Arc::default(),
+            log: Arc::default(),
+            stage,
+        }
+    }
+
+    /// The first release runs, and what follows is looked at.
+    pub(crate) fn begin(&self) {
+        let mut target = self.target.lock().unwrap();
+        assert_eq!(target.running, Some(self.first.digest()), "the first release runs");
+        target.changes.clear();
+        self.log.lock().unwrap().clear();
+    }
+
+    /// How many promotions there were after the first release.
+    pub(crate) fn asked(&self) -> usize {
+        self.promotions.lock().unwrap().len() - 1
+    }
+
+    /// The same stage, come as far as this one, around another journal, clock and ids.
+    pub(crate) fn copy_into(
+        &self,
+        journal: &MemoryJournal,
+        clock: &Arc<ManualClock>,
+        ids: &Arc<SequentialIds>,
+    ) -> Self {
+        Self {
+            journal: journal.clone(),
+            clock: Arc::clone(clock),
+            ids: Arc::clone(ids),
             target: Arc::new(Mutex::new(self.target.lock().unwrap().clone())),
             fold: Arc::new(Mutex::new(self.fold.lock().unwrap().clone())),
             promotions: Arc::new(Mutex::new(self.promotions.lock().unwrap().clone())),
@@ -152,24 +176,12 @@ impl World {
         Pipeline::builder().stage("prod", policy.approvals(1).gate("open")).build().unwrap()
     }
 
-    pub(crate) fn violate(&self, what: String) {
-        self.target.lock().unwrap().violations.push(what);
-    }
-
-    pub(crate) fn violations(&self) -> Vec<String> {
-        self.target.lock().unwrap().violations.clone()
-    }
-
-    fn stream() -> Name {
-        "stage/prod".parse().unwrap()
-    }
-
     /// What the journal says now, and the events that came since the last look.
     fn folded(&self) -> (Result<StageState, String>, Vec<(u64, Happened)>) {
         let mut fold = self.fold.lock().unwrap();
         let (chain, state) = &mut *fold;
         let mut news = Vec::new();
-        for bytes in now(self.journal.read(&Self::stream(), chain.version(), usize::MAX)).unwrap() {
+        for bytes in now(self.journal.read(chain.stream(), chain.version(), usize::MAX)).unwrap() {
             let Ok(folding) = state else { break };
             let read = chain.read(&bytes).map_err(|error| error.to_string());
             let applied = read.and_then(|entry| {
@@ -198,7 +210,8 @@ impl World {
                 let told = promotions.get_mut(promotion).unwrap();
                 let before = std::mem::replace(&mut told.state, *to);
                 if before.is_terminal() {
-                    self.violate(format!("invariant 7: prod/{promotion} was {before} and is {to}"));
+                    let stage = &self.stage;
+                    self.violate(format!("invariant 7: {stage}/{promotion} was {before} and is {to}"));
                 }
             }
             _ => {}
@@ -207,17 +220,31 @@ impl World {
 
     /// Appends for the process `owner`; invariant 6 for the journal.
     pub(crate) fn append(&self, owner: &Name, batch: &[Append]) -> Result<(), JournalError> {
-        let (before, _) = self.folded();
+        let before = self.state();
+        self.append_switched(batch)?;
+        self.check_written(owner, before);
+        Ok(())
+    }
+
+    /// What the journal says of the stage.
+    pub(crate) fn state(&self) -> Result<StageState, String> {
+        self.folded().0
+    }
+
+    pub(crate) fn append_switched(&self, batch: &[Append]) -> Result<(), JournalError> {
         let mut batch = batch.to_vec();
         if self.switches.journal_ignores_versions {
             for append in &mut batch {
                 append.expected = now(self.journal.read(&append.stream, 0, usize::MAX)).unwrap().len() as u64;
             }
         }
-        now(self.journal.append(&batch))?;
+        now(self.journal.append(&batch))
+    }
+
+    /// Looks at what `owner` has written since the state was `before`.
+    pub(crate) fn check_written(&self, owner: &Name, before: Result<StageState, String>) {
         let (Ok(before), (Ok(_), news)) = (before, self.folded()) else {
-            self.violate("invariant 4: the stream does not fold any more".to_owned());
-            return Ok(());
+            return self.violate("invariant 4: the stream does not fold any more".to_owned());
         };
         let lease = before.lease().map(|lease| lease.owner.clone());
         for (position, what) in news {
@@ -235,7 +262,6 @@ impl World {
                 ));
             }
         }
-        Ok(())
     }
 
     pub(crate) fn observe(&self, fence: Fence) -> Result<Observed, StageError> {
@@ -276,13 +302,15 @@ impl World {
             target.violations.push(what);
         }
         let promotion = folded.map(|state| state.promotion(context.promotion.number).cloned());
-        match promotion.map(|found| found.map(|promotion| (promotion.state, promotion.is_widening()))) {
-            Ok(Some((State::Deploying, _)))
-                if context.kind == Kind::Deploy && !self.judges_first(context) => {}
+        let seen =
+            |found: &mcp_promotion::Promotion| (found.state, found.is_widening(), found.kind == context.kind);
+        match promotion.map(|found| found.as_deref().map(seen)) {
+            Ok(Some((State::Deploying, _, true))) if !self.judges_first(context) => {}
             // The verdict stands in the journal.
-            Ok(Some((State::Verifying, true))) if context.kind == Kind::Deploy && context.reach.is_all() => {}
-            Ok(Some((State::RollingBack, _))) if context.kind == Kind::Rollback && context.reach.is_all() => {
-            }
+            Ok(Some((State::Verifying, true, true)))
+                if context.kind == Kind::Deploy && context.reach.is_all() => {}
+            Ok(Some((State::RollingBack, ..)))
+                if context.kind == Kind::Rollback && context.reach.is_all() => {}
             other => {
                 let what = format!(
                     "invariant 5: {} is applied {} while {other:?}",
@@ -301,6 +329,7 @@ impl World {
         }
         target.last_key = context.key.clone();
         target.changes.push((context.key.clone(), release.digest(), context.reach));
+        self.log.lock().unwrap().push((self.stage.clone(), release.digest()));
         Ok(())
     }
 
@@ -332,31 +361,16 @@ impl World {
         Ok(())
     }
 
-    /// What must hold when every process is through.
-    pub(crate) fn check_end(&self) {
-        let verifier = engine(self, "verifier", &Arc::new(Probe::default()));
-        if let Err(error) = now(verifier.verify()) {
-            self.violate(format!("invariant 4: {error}"));
-        }
-        let state = match self.folded().0 {
+    /// What must hold when every process is through: so the promotions have ended, this is what runs, and so often it was changed.
+    pub(crate) fn check_stage(&self, expected: &[State], runs: Digest, changes: &[(Digest, Reach)]) {
+        let state = match self.state() {
             Ok(state) => state,
             Err(why) => return self.violate(format!("invariant 4: {why}")),
         };
         let mut target = self.target.lock().unwrap();
-        let (first, second) = (self.first.digest(), self.second.digest());
-        let (expected, runs) = match self.life.outcome {
-            Outcome::Succeeds => (State::Succeeded, second),
-            Outcome::RollsBack => (State::RolledBack, first),
-        };
-        let changes = match (self.life.outcome, self.life.canary) {
-            (Outcome::Succeeds, false) => vec![(second, Reach::All)],
-            (Outcome::Succeeds, true) => vec![(second, Reach::Canary), (second, Reach::All)],
-            (Outcome::RollsBack, false) => vec![(second, Reach::All), (first, Reach::All)],
-            (Outcome::RollsBack, true) => vec![(second, Reach::Canary), (first, Reach::All)],
-        };
         let promotions = self.promotions.lock().unwrap().clone();
         let ended: Vec<State> = promotions.values().skip(1).map(|told| told.state).collect();
-        if ended != [expected] {
+        if ended != expected {
             target.violations.push(format!("invariant 7: the promotions ended as {ended:?}"));
         }
         if target.running != Some(runs)
@@ -394,6 +408,58 @@ impl World {
             target.violations.push(what);
         }
     }
+}
+
+impl Scenario for World {
+    fn engine(&self, owner: &str, probe: &Arc<Probe>) -> Engine {
+        engine(self, owner, probe)
+    }
+
+    fn run(&self, engine: Engine) -> Run {
+        Box::pin(promote(engine, Arc::clone(&self.clock), self.second.clone(), "second"))
+    }
+
+    fn copy(&self) -> Self {
+        let (journal, ids) = (copy(&self.journal), Arc::new(SequentialIds::starting_at(100)));
+        self.copy_into(&journal, &Arc::new(ManualClock::at(self.clock.now())), &ids)
+    }
+
+    fn violate(&self, what: String) {
+        self.target.lock().unwrap().violations.push(what);
+    }
+
+    fn violations(&self) -> Vec<String> {
+        self.target.lock().unwrap().violations.clone()
+    }
+
+    fn check_end(&self) {
+        let verifier = engine(self, "verifier", &Arc::new(Probe::default()));
+        if let Err(error) = now(verifier.verify()) {
+            self.violate(format!("invariant 4: {error}"));
+        }
+        let (first, second) = (self.first.digest(), self.second.digest());
+        let (ended, runs) = match self.life.outcome {
+            Outcome::Succeeds => (State::Succeeded, second),
+            Outcome::RollsBack => (State::RolledBack, first),
+        };
+        let changes = match (self.life.outcome, self.life.canary) {
+            (Outcome::Succeeds, false) => vec![(second, Reach::All)],
+            (Outcome::Succeeds, true) => vec![(second, Reach::Canary), (second, Reach::All)],
+            (Outcome::RollsBack, false) => vec![(second, Reach::All), (first, Reach::All)],
+            (Outcome::RollsBack, true) => vec![(second, Reach::Canary), (first, Reach::All)],
+        };
+        self.check_stage(&[ended], runs, &changes);
+    }
+}
+
+/// A journal with the same events.
+pub(crate) fn copy(journal: &MemoryJournal) -> MemoryJournal {
+    let copy = MemoryJournal::new();
+    for stream in now(journal.streams("")).unwrap() {
+        let events = now(journal.read(&stream, 0, usize::MAX)).unwrap();
+        now(copy.append(&[Append::new(stream, 0, events)])).unwrap();
+    }
+    copy
 }
 
 impl Target {

@@ -44,7 +44,7 @@ async fn outcome(wanted: &str, shelf: Result<&'static str, ErrorKind>) -> (State
     }
     let status = scene.engine.status(&id).await.unwrap();
     assert_eq!(scene.prod.running().is_some(), status.state == State::Succeeded);
-    let delay = status.delay.map(|(by, why)| format!("{by}: {why}"));
+    let delay = status.delay.map(|delay| format!("{}: {}", delay.by, delay.why));
     (status.state, delay.unwrap_or(status.reason))
 }
 
@@ -56,8 +56,13 @@ async fn only_what_exists_has_its_digest_and_is_accepted_is_started() {
     assert_eq!(state, State::Rejected);
     assert!(why.starts_with("gate fetch: app@1.0.0 has the digest blake3:"), "{why}");
     let missing = outcome("good", Err(ErrorKind::NotFound)).await;
-    let why = "gate fetch: app@1.0.0: fetch app@1.0.0 (not_found)".to_owned();
-    assert_eq!(missing, (State::Rejected, why));
+    // It may still be published.
+    let why = "gate fetch: app@1.0.0: fetch app@1.0.0 (not_found); publish it".to_owned();
+    assert_eq!(missing, (State::Pending, why));
+    for lost in [ErrorKind::Exhausted, ErrorKind::Corrupt] {
+        let why = format!("gate fetch: app@1.0.0: fetch app@1.0.0 ({lost})");
+        assert_eq!(outcome("good", Err(lost)).await, (State::Rejected, why));
+    }
     let away = outcome("good", Err(ErrorKind::Unavailable)).await;
     assert_eq!(away, (State::Pending, "gate fetch: fetch app@1.0.0 (unavailable)".to_owned()));
     let refused = outcome("bad", Ok("bad")).await;

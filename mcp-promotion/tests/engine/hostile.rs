@@ -118,7 +118,9 @@ async fn nothing_is_applied_while_a_gate_waits_and_a_denial_rejects() {
     }
     assert_eq!(
         scene.blockers(&id).await,
-        ["gate scan does not let it start: the scan is running; it is asked again"]
+        [
+            "gate scan does not let it start: the scan is running; it is asked again at 2026-11-23T12:00:01.000000Z"
+        ]
     );
     assert_eq!(scene.prod.running(), None);
     *mood.0.lock().unwrap() = GateAnswer::deny("it has a known hole");

@@ -8,13 +8,46 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod actions;
+mod approvals;
+mod automatic;
 mod canary;
+mod changed_pipeline;
+mod checkpoints;
+mod drawing;
+mod fleet;
 mod gates;
+mod glass;
 mod hostile;
+mod hostile_clocks;
+mod hostile_stages;
 #[cfg(feature = "sqlite")]
 mod journals;
+mod lanes;
+mod lanes_model;
 mod left_behind;
+mod looking;
+mod notices;
+#[cfg(feature = "sqlite")]
+mod old_journals;
+mod operators;
+mod panics;
+mod permissions;
+mod plan_damage;
+mod plan_failures;
+mod plan_operators;
+mod plan_scale;
+mod plans;
 mod races;
 mod random;
 mod scene;
+mod snapshots;
+mod stopping;
+#[cfg(feature = "sqlite")]
+mod takeover;
 mod transcripts;
+mod troubles;
+mod upstream;
+mod watching;
+mod windows;
+mod yard;

@@ -8,7 +8,7 @@ use crate::scene::{Canaries, MINUTE, Puppet, Scene, Trick, release};
 
 /// What happens next; numbers choose among the promotions that there are.
 #[derive(Clone, Debug)]
-enum Act {
+pub(crate) enum Act {
     Request(u8),
     Vote(usize, u8),
     Operate(usize, u8),
@@ -19,7 +19,7 @@ enum Act {
     SetBack(u16),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+pub(crate) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => (0..4_u8).prop_map(Act::Request),
         3 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Act::Vote(which, how)),
@@ -32,7 +32,11 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-async fn perform(scene: &Scene, ids: &mut Vec<PromotionId>, act: &Act) -> Result<(), PromotionError> {
+pub(crate) async fn perform(
+    scene: &Scene,
+    ids: &mut Vec<PromotionId>,
+    act: &Act,
+) -> Result<(), PromotionError> {
     let pick = |which: usize| ids.get(which % ids.len().max(1)).cloned();
     let engine = &scene.engine;
     match *act {

@@ -1,0 +1,89 @@
+//! The pipeline file: stages, their commands and policies, and who may do what.
+
+use std::path::{Path, PathBuf};
+
+use mcp_core::Name;
+use mcp_promotion::{Engine, EngineBuilder, Journal, Pipeline, Policy, Roles, Settings};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::script::Script;
+
+/// A pipeline file as it is written. Durations are in milliseconds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// In any order; each names those that it comes after in its policy.
+    stages: Vec<WrittenStage>,
+    /// Who may vote and operate; without it nobody can approve, and everybody may do the rest but break the glass.
+    #[serde(default)]
+    roles: Option<Roles>,
+    /// How long a lease lasts, and how often to look at what other processes do.
+    #[serde(default)]
+    settings: Settings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenStage {
+    name: Name,
+    /// The program and its first arguments; run in the folder of the pipeline file.
+    command: Vec<String>,
+    /// Whether the command refuses fences that are smaller than one it has seen; false by default.
+    #[serde(default)]
+    fenced: bool,
+    policy: Policy,
+}
+
+/// A pipeline file that was read and fits together.
+pub struct PipelineFile {
+    pub pipeline: Pipeline,
+    stages: Vec<WrittenStage>,
+    folder: PathBuf,
+    roles: Option<Roles>,
+    settings: Settings,
+}
+
+impl PipelineFile {
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("read the pipeline file {shown}: {error}")))?;
+        let Written { stages, roles, settings } = serde_saphyr::from_str(&text)
+            .map_err(|error| Failure::usage(format!("read the pipeline file {shown}: {error}")))?;
+        let wrong = |reason: String| Failure::usage(format!("read the pipeline file {shown}: {reason}"));
+        let mut builder = Pipeline::builder();
+        for stage in &stages {
+            if stage.command.is_empty() {
+                return Err(wrong(format!("stage {} has an empty command", stage.name)));
+            }
+            builder = builder.stage(stage.name.as_str(), stage.policy.clone());
+        }
+        let pipeline = builder.build().map_err(|error| wrong(error.to_string()))?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| wrong(format!("find its folder {}: {error}", folder.display())))?;
+        Ok(Self { pipeline, stages, folder, roles, settings })
+    }
+
+    /// An engine for it that takes commands and answers questions.
+    pub fn engine(&self, journal: impl Journal + 'static) -> EngineBuilder {
+        let builder = Engine::builder(self.pipeline.clone(), journal).settings(self.settings.clone());
+        match &self.roles {
+            Some(roles) => builder.authorizer(roles.clone()),
+            None => builder,
+        }
+    }
+
+    /// The way to each stage, for an engine that drives.
+    pub fn scripts(&self, data: &Path) -> impl Iterator<Item = (Name, Script)> {
+        self.stages.iter().map(|WrittenStage { name, command, fenced, .. }| {
+            let (folder, data) = (self.folder.clone(), data.to_owned());
+            (name.clone(), Script::new(name.clone(), command.clone(), folder, data, *fenced))
+        })
+    }
+}

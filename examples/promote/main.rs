@@ -1,0 +1,107 @@
+//! Promotes releases through stages that are commands: the promotion engine as a small program.
+//!
+//! The pipeline is a YAML file (see `pipeline.yaml` and `stage.sh` beside this one); the journal is an SQLite file, shared by all commands and any
+//! number of drivers on one host. Who gives a command is believed: the program is for people who may write to the folder anyway.
+
+mod arguments;
+mod command;
+mod drive;
+mod failure;
+mod file;
+mod query;
+mod script;
+mod slot;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use mcp_promotion::SqliteJournal;
+use serde_json::{Value, json};
+
+use arguments::{Arguments, USAGE};
+use failure::Failure;
+use file::PipelineFile;
+
+/// What a command answers: text for people, a document for programs.
+pub struct Answer {
+    text: String,
+    document: Value,
+}
+
+impl Answer {
+    fn new(text: impl Into<String>, document: Value) -> Self {
+        Self { text: text.into(), document }
+    }
+
+    /// Of a command that has nothing to tell but that it was done.
+    fn done(text: impl Into<String>) -> Self {
+        Self::new(text, json!({"done": true}))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let outcome = match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Some(arguments)) => obey(&arguments).await,
+        Ok(None) => Ok(Answer::new(USAGE.trim_end(), json!({"usage": USAGE}))),
+        Err(failure) => Err(failure),
+    };
+    let (text, code) = match outcome {
+        Ok(answer) if json && !answer.document.is_null() => (answer.document.to_string(), ExitCode::SUCCESS),
+        Ok(answer) => (answer.text, ExitCode::SUCCESS),
+        Err(failure) => {
+            eprintln!("promote: {}", failure.message);
+            if !json {
+                return failure.exit_code();
+            }
+            let error = json!({"message": failure.message, "code": failure.code});
+            (json!({ "error": error }).to_string(), failure.exit_code())
+        }
+    };
+    // Whoever reads has gone away: nothing is left to be told.
+    if !text.is_empty() && writeln!(std::io::stdout(), "{}", text.trim_end()).is_err() {
+        return code;
+    }
+    code
+}
+
+async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
+    let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
+    let wrong = || Failure::usage(format!("no such command: {:?}; see --help", arguments.words.join(" ")));
+    if let ["pipeline", "check", path] = words.as_slice() {
+        return query::check(path.as_ref());
+    }
+    let (Some(name), about) = (words.first().copied(), words.get(1..).unwrap_or_default()) else {
+        return Err(Failure::usage("no command; see --help".to_owned()));
+    };
+    if !command::is_one(name, about.len())
+        && !query::is_one(name, about.len())
+        && (name, about.len()) != ("run", 0)
+    {
+        return Err(wrong());
+    }
+    let file = PipelineFile::read(&arguments.pipeline)?;
+    // Scripts run in another folder, and are told this one.
+    let made = std::fs::create_dir_all(&arguments.data).and_then(|()| arguments.data.canonicalize());
+    let data = made.map_err(|error| {
+        Failure::unavailable(&format!("make the folder {}", arguments.data.display()), &error)
+    })?;
+    let journal = SqliteJournal::open(data.join("journal.db"))?;
+    if name == "run" {
+        let how = drive::How { until_idle: arguments.until_idle, json: arguments.json };
+        drive::run(&file, journal, &data, how).await?;
+        // What there was to tell was told as it happened.
+        return Ok(Answer::new("", Value::Null));
+    }
+    let mut builder = file.engine(journal);
+    for (stage, script) in file.scripts(&data) {
+        // Not driven here; so that what is said about blockers is about the stage.
+        builder = builder.stage(stage.as_str(), script);
+    }
+    let engine = builder.build()?;
+    if query::is_one(name, about.len()) {
+        return query::answer(&engine, name, about, arguments.against.as_deref()).await;
+    }
+    command::give(&engine, name, about, arguments).await
+}
