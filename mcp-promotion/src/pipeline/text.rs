@@ -11,7 +11,7 @@ use super::{Given, Pipeline, PipelineBuilder};
 use crate::PromotionError;
 use crate::fault::{Fault, in_short};
 
-/// A pipeline as it stands in a file: one policy under the name of each stage. See [`Policy`] for its fields.
+/// A pipeline as it stands in a file: one policy under the name of each stage. See [`Policy`](crate::Policy) for its fields.
 ///
 /// It is read from JSON with [`from_json`](Self::from_json), and through serde from any format that describes itself, such as YAML, also as a part of a
 /// larger file. Nothing is checked before [`build`](Self::build), so that everything that is wrong with it is told at once: of each stage
