@@ -85,7 +85,8 @@ impl Engine {
             return Ok(Step::Waiting(None));
         };
         let mut driving = slot.driving.lock().await;
-        let turn = self.turn(slot, &**stage, &mut driving, timing);
+        // In a box: each call around it would hold its three kilobytes again, for every stage.
+        let turn = Box::pin(self.turn(slot, &**stage, &mut driving, timing));
         // Calls to the host are caught one by one; this is for what is left, such as its clock.
         let outcome = match host::call("the driver", || async { Ok(turn.await) }).await {
             Ok(outcome) => outcome,

@@ -240,7 +240,7 @@ impl Engine {
         let (mut sights, mut look) = (BTreeMap::new(), self.now());
         while !stop.is_told() {
             news.mark_unchanged();
-            let round = self.step_known_plans(&mut sights, &mut look);
+            let round = Box::pin(self.step_known_plans(&mut sights, &mut look));
             let step = stop.within(self.inner.settings.stop_grace, round).await;
             overtaken = if let Some(Step::Overtaken(_)) = step { overtaken.saturating_add(1) } else { 0 };
             match step {

@@ -56,7 +56,9 @@ impl Engine {
         let grace = self.inner.settings.stop_grace;
         while !stop.is_told() {
             news.mark_unchanged();
-            let Some(step) = stop.within(grace, self.step_stage(slot, Timing::Timed)).await else { break };
+            // In a box, so that a stage with nothing to do takes little memory.
+            let step = Box::pin(self.step_stage(slot, Timing::Timed));
+            let Some(step) = stop.within(grace, step).await else { break };
             let pause = match step {
                 Ok(Step::Advanced(_) | Step::Overtaken(_)) => {
                     // Others may want the thread.
@@ -76,8 +78,9 @@ impl Engine {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        if let Some(stage) = &slot.stage
-            && let Ok(Err(error)) = tokio::time::timeout(grace, self.give_up_lease(slot, &**stage)).await
+        let Some(stage) = &slot.stage else { return };
+        let give_up = Box::pin(self.give_up_lease(slot, &**stage));
+        if let Ok(Err(error)) = tokio::time::timeout(grace, give_up).await
             && !is_overtaken(&error)
         {
             self.inner.troubles.met(Task::Stage(slot.name.clone()), &error, self.now());

@@ -43,8 +43,11 @@ impl Stop {
     }
 
     /// What `work` comes to; `None` when it was dropped because it was still under way `grace` after the run was told to stop.
-    pub(super) async fn within<T>(&mut self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = Box::pin(work);
+    pub(super) async fn within<T>(
+        &mut self,
+        grace: Duration,
+        mut work: impl Future<Output = T> + Unpin,
+    ) -> Option<T> {
         let over = async {
             self.told().await;
             tokio::time::sleep(grace).await;
