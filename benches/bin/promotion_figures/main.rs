@@ -11,6 +11,7 @@ mod memory;
 mod reopen;
 mod rollback;
 mod script;
+mod spike;
 mod transitions;
 mod world;
 
@@ -32,7 +33,7 @@ struct Figure {
 
 type Row = (&'static str, fn() -> Vec<Figure>);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     ("transitions", transitions::measure),
     ("durable", durable::measure),
     ("life", life::measure),
@@ -41,6 +42,7 @@ const ROWS: [Row; 8] = [
     ("rollback", rollback::measure),
     ("group", group::measure),
     ("load", load::measure),
+    ("spike", spike::measure),
 ];
 
 /// In the process of one row.
