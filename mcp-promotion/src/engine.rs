@@ -32,6 +32,7 @@ mod snapshot;
 mod stop;
 mod stream;
 mod trouble;
+mod unmade;
 mod verify;
 mod verify_lanes;
 mod waiting;

@@ -63,7 +63,8 @@ impl EngineBuilder {
     }
 
     /// The way to the lanes of one of the pipeline's stages, whose queue is [`Parallel`](crate::Queue::Parallel): `lane` gives the stage of
-    /// each, once per engine. It knows fences, keys and releases of its own, and nothing of the other lanes.
+    /// each. Where several ask for the same lane at once it may be called more than once, and one of those stages is kept; one that it panics
+    /// for fails every call, until there is another engine. It knows fences, keys and releases of its own, and nothing of the other lanes.
     ///
     /// A stage that was parallel and is not any more needs it until nothing is open in its lanes.
     #[must_use]

@@ -10,7 +10,8 @@ impl Engine {
     /// What this engine has done since it was built. It asks nobody: neither the journal nor a stage.
     pub async fn stats(&self) -> Stats {
         let mut stats = self.counted().clone();
-        for slot in self.inner.slots.values() {
+        let stages = self.inner.slots.values();
+        for slot in stages.flat_map(|whole| std::iter::once(whole).chain(whole.lanes.iter())) {
             let state = slot.loaded.lock().await.state().clone();
             let in_flight = state.open().filter(|open| open.state.is_in_flight()).count() as u64;
             stats.in_flight = stats.in_flight.saturating_add(in_flight);

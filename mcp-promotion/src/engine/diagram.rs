@@ -10,8 +10,13 @@ impl Engine {
     pub async fn diagram(&self) -> Result<Diagram, PromotionError> {
         let mut diagram = self.pipeline().diagram();
         for stage in &mut diagram.stages {
-            let state = self.load(self.slot(&stage.name).await?).await?;
-            stage.live = Some(Live::of(&state));
+            let slot = self.slot(&stage.name).await?;
+            let state = self.load(slot).await?;
+            let mut lanes = Vec::new();
+            for lane in self.lane_slots(slot).await? {
+                lanes.push(self.load(lane).await?);
+            }
+            stage.live = Some(Live::of(&state, &lanes));
         }
         Ok(diagram)
     }

@@ -20,23 +20,24 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub async fn explain(&self, id: &PromotionId) -> Result<Explanation, PromotionError> {
-        let slot = self.slot(&id.stage).await?;
-        let mut retold = self.retell(slot, Some(id.number)).await?;
+        let slot = self.place(&id.stage).await?;
+        let mut retold = self.retell(&slot, Some(id.number)).await?;
         retold.take(id.number).ok_or_else(|| PromotionError::UnknownPromotion { promotion: id.clone() })
     }
 
     /// Why `stage` runs what it runs: the promotion that brought it, and the one after which it came back, where one did.
     ///
     /// # Errors
-    /// `NotFound` for an unknown stage.
+    /// `NotFound` for an unknown stage; `Conflict` for one with lanes: each of them is explained by its own name.
     pub async fn explain_stage(
         &self,
         stage: impl TryInto<Name, Error: Into<PromotionError>>,
     ) -> Result<StageExplanation, PromotionError> {
         let stage = stage.try_into().map_err(Into::into)?;
-        let slot = self.slot(&stage).await?;
+        let slot = self.place(&stage).await?;
+        Self::as_one(&slot, "explain what runs in")?;
         let at = self.now();
-        let mut retold = self.retell(slot, None).await?;
+        let mut retold = self.retell(&slot, None).await?;
         let state = Arc::clone(retold.loaded.state());
         Ok(StageExplanation {
             at,

@@ -37,6 +37,16 @@ impl LaneSlots {
         }
     }
 
+    /// All of them, in no order that means anything.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        let mut left: Vec<&Node> = self.root.get().map(|root| &**root).into_iter().collect();
+        std::iter::from_fn(move || {
+            let node = left.pop()?;
+            left.extend(node.below.iter().filter_map(|below| below.get().map(|node| &**node)));
+            Some(&node.slot)
+        })
+    }
+
     /// Where the node with this key is, or would be.
     fn place(&self, key: Digest) -> &OnceLock<Box<Node>> {
         let mut place = &self.root;

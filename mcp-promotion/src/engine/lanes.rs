@@ -7,7 +7,9 @@ use mcp_core::Name;
 use tokio::sync::mpsc;
 
 use super::stop::Stop;
+use super::unmade::Unmade;
 use super::{Engine, Slot};
+use crate::host;
 use crate::machine::StageState;
 use crate::{Lane, LaneStatus, PromotionError, Release, Stage};
 
@@ -146,7 +148,10 @@ impl Engine {
         if let Some(known) = whole.lanes.get(&lane.name) {
             return Ok(known);
         }
-        let stage = whole.make_lane.as_ref().map(|make| make(lane));
+        let stage = whole.make_lane.as_ref().map(|make| {
+            host::ask("the stage of a lane", || Ok(make(lane)))
+                .unwrap_or_else(|panic| Arc::new(Unmade(panic)))
+        });
         let mut slot = Slot::new(&lane.name, Arc::clone(&whole.policy), stage, whole.after_it.clone())?;
         (slot.lane, slot.lane_of) = (Some(Arc::clone(lane)), Some(whole.name.clone()));
         Ok(whole.lanes.get_or_insert(&lane.name, slot))

@@ -102,7 +102,8 @@ impl Engine {
     /// # Errors
     /// `NotFound`, and whatever the journal says.
     pub async fn wait(&self, id: &PromotionId) -> Result<State, PromotionError> {
-        let slot = self.slot(&id.stage).await?;
+        let place = self.place(&id.stage).await?;
+        let slot = &*place;
         let poll = self.inner.settings.poll;
         let waiter = slot.waiting.wait_for(id.number);
         let mut look = true;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
@@ -121,27 +123,44 @@ fn rules(policy: &Policy) -> Vec<String> {
     rules
 }
 
+/// How many promotions in flight are named: a stage with lanes may have many.
+const MAX_MOVING: usize = 3;
+
 impl Live {
-    pub(crate) fn of(state: &StageState) -> Self {
+    /// A stage, and the lanes that it has.
+    pub(crate) fn of(state: &StageState, lanes: &[Arc<StageState>]) -> Self {
+        let all = || std::iter::once(state).chain(lanes.iter().map(|lane| &**lane));
         let mut lines = vec![match state.current() {
             Some(current) => format!("runs {}", plain(&current.release.to_string())),
-            None => "runs nothing".to_owned(),
+            None if lanes.is_empty() => "runs nothing".to_owned(),
+            None => {
+                let running = lanes.iter().filter(|lane| lane.current().is_some()).count();
+                format!("{running} of {} lanes run a release", lanes.len())
+            }
         }];
         let mut tone = Tone::Quiet;
-        let pending = state.open().filter(|open| open.state == State::Pending).count();
+        let pending = all().flat_map(StageState::open).filter(|open| open.state == State::Pending).count();
         if pending > 0 {
             lines.push(format!("{pending} waiting"));
             tone = Tone::Busy;
         }
-        if let Some(promotion) = state.in_flight() {
-            lines.push(format!("{} {}", promotion.id, promotion.state));
-            tone = if promotion.state.needs_a_person() { Tone::Alarm } else { Tone::Busy };
+        let mut moving: Vec<_> = all().filter_map(StageState::in_flight).collect();
+        // Those that need somebody first.
+        moving.sort_by_key(|promotion| !promotion.state.needs_a_person());
+        if let Some(first) = moving.first() {
+            tone = if first.state.needs_a_person() { Tone::Alarm } else { Tone::Busy };
+        }
+        lines.extend(
+            moving.iter().take(MAX_MOVING).map(|promotion| format!("{} {}", promotion.id, promotion.state)),
+        );
+        if let Some(more) = moving.len().checked_sub(MAX_MOVING).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more under way"));
         }
         if let Some(hold) = state.hold() {
             lines.push(format!("held by {}", plain(hold.by.as_str())));
             tone = Tone::Alarm;
         }
-        if state.is_unsettled() {
+        if all().any(StageState::is_unsettled) {
             lines.push("not known what runs".to_owned());
             tone = Tone::Alarm;
         }

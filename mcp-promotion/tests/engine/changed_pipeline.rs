@@ -84,6 +84,8 @@ async fn what_is_open_in_a_stage_that_was_removed_stays_readable_names_what_lift
     assert_eq!(state(&new, &pending).await, State::Cancelled);
     let refused = new.request("prod", &release("3.0.0"), "alice").await.unwrap_err();
     assert_eq!(refused.to_string(), "find stage prod: the pipeline has none of this name");
+    assert_eq!(new.explain(&pending).await.unwrap(), old.explain(&pending).await.unwrap());
+    assert_eq!(new.wait(&pending).await.unwrap(), State::Cancelled);
     let unknown = new.status(&"test/1".parse().unwrap()).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     new.verify().await.unwrap();

@@ -333,3 +333,55 @@ async fn a_stage_that_is_parallel_no_more_ends_what_its_lanes_had_begun_and_star
     assert_eq!(whole.running(), Some(cargo("a@2.0.0 b@1.0.0").digest()));
     engine.verify().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_under_way_in_lanes_is_counted_drawn_and_explained_lane_by_lane() {
+    let yard = Yard::new(2);
+    let engine = yard.engine("one");
+    let a = request(&engine, "a@1.0.0").await;
+    yard.settle(&engine).await;
+    yard.puppet("prod/b").trick([crate::scene::Trick::ObserveUnknown]);
+    let b = request(&engine, "b@1.0.0").await;
+    yard.settle(&engine).await;
+    let c = request(&engine, "b@2.0.0").await;
+    let states = [state(&engine, &a).await, state(&engine, &b).await, state(&engine, &c).await];
+    assert_eq!(states, [State::Succeeded, State::Paused, State::Pending]);
+    let stats = engine.stats().await;
+    assert_eq!((stats.in_flight, stats.pending), (1, 1));
+    let diagram = engine.diagram().await.unwrap();
+    let live =
+        diagram.stages.iter().find(|stage| stage.name.as_str() == "prod").unwrap().live.clone().unwrap();
+    assert_eq!(live.lines, ["1 of 2 lanes run a release", "1 waiting", "prod/b/1 paused"]);
+    assert_eq!(live.tone, mcp_promotion::Tone::Alarm);
+    let (kind, why) = told(engine.explain_stage("prod").await);
+    assert_eq!(kind, ErrorKind::Conflict, "{why}");
+    let explained = engine.explain_stage("prod/a").await.unwrap();
+    assert_eq!(explained.runs.map(|runs| runs.promotion), Some(a));
+}
+
+/// A lane for which the host has no stage fails by itself; everything else goes on.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_panics_when_it_is_asked_for_the_stage_of_a_lane_fails_that_lane_and_no_other() {
+    let policy = Policy::unverified("test").queue(Queue::Parallel(2.try_into().unwrap()));
+    let pipeline =
+        Pipeline::builder().stage("dev", Policy::unverified("test")).stage("prod", policy).build().unwrap();
+    let engine = Engine::builder(pipeline, mcp_promotion::MemoryJournal::new())
+        .stage("dev", Puppet::default())
+        .lanes("prod", |lane| {
+            assert!(lane.name.as_str() != "prod/bad", "no such machine");
+            Puppet::default()
+        })
+        .build()
+        .unwrap();
+    let run = tokio::spawn(engine.clone().run());
+    let bad = request(&engine, "bad@1.0.0").await;
+    let good = request(&engine, "good@1.0.0").await;
+    let dev = engine.request("dev", &cargo("dev@1.0.0"), "alice").await.unwrap();
+    assert_eq!(engine.wait(&bad).await.unwrap(), State::Paused);
+    let reason = engine.status(&bad).await.unwrap().reason;
+    assert!(reason.contains("the stage of a lane panicked: no such machine"), "{reason}");
+    assert_eq!(engine.wait(&good).await.unwrap(), State::Succeeded);
+    assert_eq!(engine.wait(&dev).await.unwrap(), State::Succeeded);
+    engine.stop();
+    run.await.unwrap();
+}
