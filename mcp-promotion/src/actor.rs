@@ -18,7 +18,8 @@ use crate::PromotionError;
 pub struct Actor {
     /// Who.
     pub who: Principal,
-    /// Makes a repeated command answer what the first one did; of one command of one stage.
+    /// Makes a repeated command answer what the first one did; of one command of one stage, or of one lane of it. A stage that is given lanes
+    /// between a command and its repetition knows nothing of the first.
     pub request: Option<RequestId>,
 }
 

@@ -48,6 +48,14 @@ pub struct Ballot {
     pub groups: BTreeSet<Name>,
 }
 
+impl Ballot {
+    /// A vote for no level in particular; for tests of [`tally`].
+    #[must_use]
+    pub const fn new(voter: Principal, vote: Vote, at: Timestamp, binding: Digest) -> Self {
+        Self { voter, vote, at, binding, level: None, groups: BTreeSet::new() }
+    }
+}
+
 /// What a vote binds to. When stage, release or policy is another one, so is the digest, and the vote does not count.
 ///
 /// # Errors

@@ -31,7 +31,20 @@ pub struct VoteRequest<'a> {
     pub policy: &'a Policy,
 }
 
-impl VoteRequest<'_> {
+impl<'a> VoteRequest<'a> {
+    /// As the engine asks; for tests of an authorizer.
+    #[must_use]
+    pub const fn new(
+        voter: &'a Principal,
+        vote: Vote,
+        promotion: &'a PromotionId,
+        release: &'a Release,
+        requester: &'a Principal,
+        policy: &'a Policy,
+    ) -> Self {
+        Self { voter, vote, promotion, release, requester, policy }
+    }
+
     /// Into which stage.
     #[must_use]
     pub const fn stage(&self) -> &Name {

@@ -50,19 +50,20 @@ impl<'a> GateRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GateAnswer {
-    /// It may start; `evidence` is recorded with the start, up to 4096 bytes of it.
+    /// It may start; `evidence` is recorded with the start, up to 4096 characters of it.
     Pass {
         /// What was seen, for whoever reads the history.
         evidence: String,
     },
-    /// Not yet. The gate is asked again at `until`, and in any case after the policy's backoff.
+    /// Not yet. The gate is asked again at `until`, or five minutes later if that is sooner; without `until` after the policy's backoff.
     Wait {
         /// When it is worth asking again, where that is known.
         until: Option<Timestamp>,
         /// What is waited for, and who or what can lift it.
         why: String,
     },
-    /// Never: the promotion is rejected.
+    /// Never: the promotion is rejected. A rollback waits instead, with this as what blocks it, and the gate is asked again: rejected, it would
+    /// leave in place what it was to take away.
     Deny {
         /// What was seen.
         why: String,

@@ -421,7 +421,8 @@ impl Policy {
         Ok(Digest::of(&json))
     }
 
-    /// The policy of a rollback into the same stage: no approvals, no stages before, everywhere at once, the same gates and verification.
+    /// The policy of a rollback into the same stage: no approvals, no stages before, everywhere at once, the same gates and verification. It
+    /// never expires: what it would leave runs for as long as it waits.
     pub(crate) fn for_rollback(&self) -> Self {
         Self {
             automatic: false,
@@ -434,6 +435,7 @@ impl Policy {
             windows: if self.windows.rollbacks_too { self.windows.clone() } else { Windows::default() },
             canary: false,
             watch: None,
+            expires_after: None,
             ..self.clone()
         }
     }

@@ -25,7 +25,9 @@ impl fmt::Display for Fence {
 pub enum Fencing {
     /// It keeps the largest fence that it was shown, and refuses smaller ones.
     Enforced,
-    /// It cannot. Then no other driver takes over by itself: an operator must first give up the lease of the one that is gone.
+    /// It cannot. Then no other driver takes over by itself: an operator must first give up the lease of the one that is gone. And after an
+    /// [`apply`](Stage::apply) that did not end within its time a person must say how to go on: it may still have its effect. A process that
+    /// begins anew under the same owner name goes on at once, so that what its predecessor has started must have ended with it.
     Unfenced,
 }
 

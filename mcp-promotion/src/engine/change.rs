@@ -6,7 +6,7 @@ use super::call::{bounded, told};
 use super::drive::{Step, Turn};
 use super::{Driving, Engine};
 use crate::machine::{Command, Goal, Looking, consequence};
-use crate::{Context, Kind, Observed, Promotion, PromotionError, StageCall, State};
+use crate::{Context, Fencing, Kind, Observed, Promotion, PromotionError, Stage, StageCall, State, host};
 
 /// The effects that change what a stage runs: look, apply, look again, then one append.
 impl Engine {
@@ -53,8 +53,21 @@ impl Engine {
         let context = context(turn, promotion, &goal);
         driving.fence = None;
         let Goal { release, reach } = &goal;
-        let call = bounded(turn.timing, limit, "apply", || turn.stage.apply(release, &context));
+        let mut ended = false;
+        let call = bounded(turn.timing, limit, "apply", || async {
+            let outcome = turn.stage.apply(release, &context).await;
+            ended = true;
+            outcome
+        });
         if let Err(error) = self.count_call(StageCall::Apply, call).await {
+            if !ended && is_unfenced(turn.stage) {
+                let to = if promotion.state == State::RollingBack { State::Stuck } else { State::Paused };
+                let why = told(&error);
+                let reason = format!(
+                    "{why}, and nothing keeps it from having its effect later; look whether it has ended"
+                );
+                return self.go_to(turn, number, to, reason).await;
+            }
             return self.record_about(turn, number, &failed("apply", told(&error))).await;
         }
         // What a stage says that it did, and what it runs, are two things.
@@ -90,6 +103,12 @@ impl Engine {
             None => Ok(Step::Waiting(None)),
         }
     }
+}
+
+/// Whether a call that was dropped may still change something after the next one.
+fn is_unfenced(stage: &dyn Stage) -> bool {
+    // Who cannot say is believed to enforce nothing.
+    !host::ask("stage", || Ok(stage.fencing())).is_ok_and(|fencing| fencing == Fencing::Enforced)
 }
 
 fn context(turn: &Turn<'_>, promotion: &Promotion, goal: &Goal) -> Context {

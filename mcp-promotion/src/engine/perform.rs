@@ -15,8 +15,8 @@ use crate::judge::{Beside, Heard, Judgement, hear};
 use crate::machine::{Command, Looking, StageState, consequence, counts};
 use crate::verification::Verification;
 use crate::{
-    Counts, Evidence, GateEvidence, Progress, Promotion, PromotionError, Sample, Skipped, StageCall, State,
-    UpstreamEvidence, Window,
+    Counts, Evidence, GateEvidence, Kind, Progress, Promotion, PromotionError, Sample, Skipped, StageCall,
+    State, UpstreamEvidence, Window,
 };
 
 /// How much of a gate's evidence is recorded.
@@ -134,6 +134,10 @@ impl Engine {
                 }
                 Ok(GateAnswer::Wait { until, why }) => {
                     return self.delay(turn, promotion, &by, why, until).await;
+                }
+                // The way back is not closed by a gate for ever: the release that should go would stay.
+                Ok(GateAnswer::Deny { why }) if promotion.kind == Kind::Rollback => {
+                    return self.delay(turn, promotion, &by, format!("denied: {why}"), None).await;
                 }
                 Ok(GateAnswer::Deny { why }) => {
                     return self.go_to(turn, number, State::Rejected, format!("{by}: {why}")).await;

@@ -198,6 +198,17 @@ fn request(state: &StageState, command: &Command, now: Timestamp) -> Decision {
         let reason = "it has no artifacts, and cannot be requested".to_owned();
         return Err(PromotionError::Release { reason });
     }
+    if let Some(other) = state.in_flight().filter(|_| *kind == Kind::Rollback) {
+        // Its end decides what ran before.
+        return Err(PromotionError::NotNow {
+            attempted: format!("roll back stage {}", state.stage()),
+            state: other.state,
+            reason: format!(
+                "{} is in flight; abort it, which brings back what ran before, or wait",
+                other.id
+            ),
+        });
+    }
     let is_target = state.previous().is_some_and(|previous| previous.release == *release);
     if *kind == Kind::Rollback && !is_target {
         let reason = "what was there before is not this release any more".to_owned();
@@ -220,7 +231,9 @@ fn request(state: &StageState, command: &Command, now: Timestamp) -> Decision {
     if *kind == Kind::Deploy || policy.queue == Queue::SupersedePending {
         // What nobody asked for stands in nobody's way, and takes nobody's place.
         let gives_way = |older: &Promotion| {
-            let forward = older.state == State::Pending && older.kind == Kind::Deploy;
+            let forward = older.state == State::Pending
+                && older.kind == Kind::Deploy
+                && (older.glass.is_none() || glass.is_some());
             forward && (older.is_automatic() || (by_hand && policy.queue == Queue::SupersedePending))
         };
         let older = state.open().filter(|older| gives_way(older));
@@ -259,8 +272,8 @@ fn cast(
     let last = promotion.votes.iter().find(|ballot| ballot.voter == *voter).map(|ballot| ballot.vote);
     if vote == Vote::Revoke {
         match last {
-            Some(Vote::Approve) => {}
-            Some(Vote::Revoke) => return Ok(Vec::new()),
+            // The second time it changes nothing, and yet is recorded: its request id is used up by that.
+            Some(Vote::Approve | Vote::Revoke) => {}
             _ => return denied("there is no approval of theirs to take back"),
         }
     }
@@ -355,6 +368,17 @@ fn start(state: &StageState, command: &Command, now: Timestamp) -> Decision {
     }
     if state.head().is_some_and(|head| head.id != promotion.id) {
         return Err(not_now(promotion, command, "and it is not its turn"));
+    }
+    let expires = promotion.policy.expires_after.map(|after| promotion.requested_at.saturating_add(after));
+    if expires.is_some_and(|expires| now >= expires) {
+        let reason = "it was not started in time".to_owned();
+        return Ok(vec![changed(promotion, State::Expired, reason, None)]);
+    }
+    if promotion.kind == Kind::Rollback
+        && state.previous().is_none_or(|previous| previous.release != promotion.release)
+    {
+        let reason = "what ran before is not this release any more".to_owned();
+        return Ok(vec![changed(promotion, State::Cancelled, reason, None)]);
     }
     if let Some(hold) = state.hold_on(promotion) {
         return Err(not_now(promotion, command, &format!("and {hold}")));

@@ -1,7 +1,7 @@
 use super::decide::give_up;
 use super::reach::{Goal, parts};
 use super::stage_state::StageState;
-use crate::{Observed, Promotion, Reach, State};
+use crate::{Kind, Observed, Promotion, Reach, State};
 
 /// What the driver was about to do when it looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,10 @@ pub fn consequence(
                 Some(current) => Observed::Running(current.release.digest()),
                 None => Observed::Nothing,
             };
-            Some(if promotion.state == State::Deploying && *observed == before && !state.is_unsettled() {
+            let untouched =
+                promotion.state == State::Deploying && *observed == before && !state.is_unsettled();
+            // That nothing was applied is no harm on the way forward. Who wanted to go back is left with what they wanted to leave.
+            Some(if untouched && promotion.kind == Kind::Deploy {
                 (State::Failed, format!("nothing was applied: {why}"))
             } else if expected || tolerated {
                 give_up(state, promotion, &why)

@@ -67,6 +67,12 @@ async fn a_preview_tells_what_is_superseded_what_comes_first_and_where_a_canary_
     let scene = Scene::new(policy);
     scene.promoted("prod", "1.0.0").await;
     scene.promoted("prod", "2.0.0").await;
+    let back = scene.engine.preview_rollback("prod", "bob").await.unwrap();
+    assert_eq!(
+        (back.kind, &back.release, back.on_failure),
+        (Kind::Rollback, &release("1.0.0"), Return::Stuck)
+    );
+    assert_eq!((back.supersedes, back.behind), (vec![], vec![]));
     let under_way = scene.engine.request("prod", &release("3.0.0"), "alice").await.unwrap();
     while scene.state(&under_way).await == State::Pending {
         scene.engine.step().await.unwrap();
@@ -81,12 +87,8 @@ async fn a_preview_tells_what_is_superseded_what_comes_first_and_where_a_canary_
         .filter_map(|step| if let Ahead::Apply { reach } = step { Some(*reach) } else { None })
         .collect();
     assert_eq!(reaches, [Reach::Canary, Reach::All]);
-    let back = scene.engine.preview_rollback("prod", "bob").await.unwrap();
-    assert_eq!(
-        (back.kind, &back.release, back.on_failure),
-        (Kind::Rollback, &release("1.0.0"), Return::Stuck)
-    );
-    assert_eq!((back.supersedes, back.behind), (vec![], vec![under_way.clone()]));
+    let refused = scene.engine.preview_rollback("prod", "bob").await.unwrap_err();
+    assert_eq!(refused.to_string(), scene.engine.rollback("prod", "bob").await.unwrap_err().to_string());
     // What was foreseen is what happens.
     let five = scene.engine.request("prod", &release("5.0.0"), "bob").await.unwrap();
     assert_eq!(scene.state(&pending).await, State::Superseded);

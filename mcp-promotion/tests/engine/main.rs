@@ -18,6 +18,7 @@ mod drawing;
 mod fleet;
 mod gates;
 mod glass;
+mod going_back;
 mod hostile;
 mod hostile_clocks;
 mod hostile_stages;
