@@ -27,6 +27,9 @@ pub use snapshots::Snapshots;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteJournal;
 
+/// After how many bytes a [`Journal`] may end what it gives at once: several events of the largest size.
+pub const MAX_READ_BYTES: usize = 4 * MAX_EVENT_BYTES;
+
 /// The error of a [`Journal`].
 pub type JournalError = SeamError;
 
@@ -109,7 +112,8 @@ pub trait Journal: Send + Sync {
     /// `Exhausted` when an event has more than [`MAX_EVENT_BYTES`]: nothing was added. `Unavailable` when the outcome is unknown.
     async fn append(&self, batch: &[Append]) -> Result<(), JournalError>;
 
-    /// The events of `stream` behind position `after`, in order, at most `max` of them; none when there are none.
+    /// The events of `stream` behind position `after`, in order, at most `max` of them; none when there are none. Fewer may be given when
+    /// those that are given have [`MAX_READ_BYTES`] or more: who wants the rest reads on from there.
     ///
     /// # Errors
     /// `Unavailable`, or `Corrupt`.

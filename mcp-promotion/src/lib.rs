@@ -132,7 +132,9 @@ pub use history::{History, Moment};
 pub use hold::Hold;
 #[cfg(feature = "sqlite")]
 pub use journal::SqliteJournal;
-pub use journal::{Append, Chain, FORMAT, Journal, JournalError, MAX_EVENT_BYTES, MemoryJournal};
+pub use journal::{
+    Append, Chain, FORMAT, Journal, JournalError, MAX_EVENT_BYTES, MAX_READ_BYTES, MemoryJournal,
+};
 pub use journal::{
     Checkpoint, Claim, Head, Owners, Signature, SignedCheckpoint, Signer, Snapshots, Verifier,
 };

@@ -2,7 +2,7 @@ use mcp_core::{ErrorKind, Name, SeamError};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Append, JournalError, failed};
-use crate::journal::check_shape;
+use crate::journal::{MAX_READ_BYTES, check_shape};
 
 /// Whether `batch` can be appended to what is there now.
 pub(super) fn check(connection: &Connection, batch: &[Append]) -> Result<(), JournalError> {
@@ -59,7 +59,7 @@ pub(super) fn read(
     let rows = query
         .query_map((stream.as_str(), from, max), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
         .map_err(failed(what()))?;
-    let mut events = Vec::new();
+    let (mut events, mut total) = (Vec::new(), 0_usize);
     for (expected, row) in (first..).zip(rows) {
         let (position, bytes) = row.map_err(failed(what()))?;
         if position != expected {
@@ -70,7 +70,11 @@ pub(super) fn read(
             };
             return Err(SeamError::new(ErrorKind::Corrupt, context));
         }
+        total = total.saturating_add(bytes.len());
         events.push(bytes);
+        if total >= MAX_READ_BYTES {
+            break;
+        }
     }
     Ok(events)
 }

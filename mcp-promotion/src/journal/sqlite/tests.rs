@@ -59,6 +59,22 @@ fn a_journal_of_a_newer_build_is_refused() {
     assert_eq!(SqliteJournal::open(&path).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
+/// However many events are asked for, a stream of large ones is not read into memory at once.
+#[tokio::test]
+async fn what_is_read_at_once_is_bounded_in_bytes_and_nothing_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path().join("journal.db")).unwrap();
+    for before in 0..6 {
+        let bytes = vec![u8::try_from(before).unwrap(); crate::MAX_EVENT_BYTES];
+        journal.append(&one("stage/prod", before, &bytes)).await.unwrap();
+    }
+    let firsts = async |after| {
+        let events = journal.read(&stream("stage/prod"), after, 4096).await.unwrap();
+        events.iter().filter_map(|event| event.first().copied()).collect::<Vec<u8>>()
+    };
+    assert_eq!((firsts(0).await, firsts(4).await), (vec![0, 1, 2, 3], vec![4, 5]));
+}
+
 /// An edit by hand may make a text of the bytes; waiting for it to become readable again would be in vain.
 #[tokio::test]
 async fn an_event_that_is_no_bytes_any_more_is_damage() {
