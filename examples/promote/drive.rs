@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::file::PipelineFile;
-use crate::idle;
 use crate::slot::Slot;
+use crate::{idle, plain};
 
 /// How `run` goes about it.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ fn tell(event: &Event, as_json: bool) {
     let told = if as_json {
         serde_json::to_string(event).map_err(Into::into).and_then(|line| writeln!(out, "{line}"))
     } else {
-        writeln!(out, "{} {} {}", event.at, event.subject, what(&event.kind))
+        writeln!(out, "{} {} {}", event.at, event.subject, plain::line(&what(&event.kind)))
     };
     // News only: the journal has it, and whoever read them has gone away.
     drop(told.and_then(|()| out.flush()));

@@ -10,6 +10,7 @@ mod failure;
 mod file;
 mod form;
 mod idle;
+mod plain;
 mod plan;
 mod query;
 mod script;
@@ -54,9 +55,9 @@ async fn main() -> ExitCode {
     };
     let (text, code) = match outcome {
         Ok(answer) if json && !answer.document.is_null() => (answer.document.to_string(), ExitCode::SUCCESS),
-        Ok(answer) => (answer.text, ExitCode::SUCCESS),
+        Ok(answer) => (plain::lines(&answer.text), ExitCode::SUCCESS),
         Err(failure) => {
-            eprintln!("promote: {}", failure.message);
+            eprintln!("promote: {}", plain::lines(&failure.message));
             if !json {
                 return failure.exit_code();
             }

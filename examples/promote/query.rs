@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::Answer;
 use crate::arguments::Arguments;
-use crate::command;
 use crate::failure::Failure;
+use crate::{command, plain};
 
 /// Answers a question, which `name` is.
 pub async fn answer(
@@ -110,7 +110,7 @@ async fn stage(engine: &Engine, name: &Name) -> Result<Answer, Failure> {
     let runs = current.map_or_else(|| "nothing".to_owned(), |deployed| artifacts(&deployed.release));
     let mut text = format!("{name} runs {runs}\n");
     if let Some(hold) = state.hold() {
-        let _written = writeln!(text, "  {hold}");
+        let _written = writeln!(text, "  {}", plain::line(&hold.to_string()));
     }
     let mut open = Vec::new();
     for promotion in state.open() {
@@ -145,7 +145,7 @@ fn artifacts(release: &Release) -> String {
 
 fn line(promotion: &Promotion) -> String {
     let Promotion { id, release, state, since, reason, .. } = promotion;
-    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let why = if reason.is_empty() { String::new() } else { format!(": {}", plain::line(reason)) };
     format!("{id} {} is {state} since {since}{why}", artifacts(release))
 }
 
@@ -166,7 +166,7 @@ fn document(promotion: &Promotion) -> Value {
 
 async fn blockers(engine: &Engine, id: &PromotionId) -> Result<Answer, Failure> {
     let blockers = engine.blockers(id).await?;
-    let text: Vec<String> = blockers.iter().map(ToString::to_string).collect();
+    let text: Vec<String> = blockers.iter().map(|blocker| plain::line(&blocker.to_string())).collect();
     Ok(Answer::new(text.join("\n"), blocked(id, &blockers)))
 }
 
@@ -196,7 +196,10 @@ async fn obligations(engine: &Engine) -> Result<Answer, Failure> {
     let shown = |owed: &mcp_promotion::Obligation| {
         format!(
             "{}: {} broke the glass ({}); to be reviewed until {}",
-            owed.promotion, owed.by, owed.reason, owed.due
+            owed.promotion,
+            owed.by,
+            plain::line(&owed.reason),
+            owed.due
         )
     };
     let text: Vec<String> = open.iter().map(shown).collect();

@@ -7,7 +7,7 @@ use mcp_promotion::{Engine, Part, PartState, Plan, PlanId, PlanPreview, PlanStat
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::{Answer, query};
+use crate::{Answer, plain, query};
 
 /// What a plan would do.
 pub fn preview(preview: &PlanPreview) -> Answer {
@@ -61,7 +61,7 @@ pub async fn one(engine: &Engine, id: PlanId) -> Result<Answer, Failure> {
     }
     for (promotion, blockers) in &blocked {
         for blocker in blockers {
-            let _written = writeln!(text, "  {promotion} is blocked: {blocker}");
+            let _written = writeln!(text, "  {promotion} is blocked: {}", plain::line(&blocker.to_string()));
         }
     }
     if let Some(by) = plan.lifted_by() {
@@ -78,13 +78,16 @@ pub async fn one(engine: &Engine, id: PlanId) -> Result<Answer, Failure> {
 /// What happened to a plan, event by event.
 pub async fn history(engine: &Engine, id: PlanId) -> Result<Answer, Failure> {
     let entries = engine.plan_history(id).await?;
-    let text: Vec<String> = entries.iter().map(|entry| format!("{} {}", entry.at, entry.what)).collect();
+    let text: Vec<String> = entries
+        .iter()
+        .map(|entry| format!("{} {}", entry.at, plain::line(&entry.what.to_string())))
+        .collect();
     Ok(Answer::new(text.join("\n"), json!({ "plan": id.to_string(), "entries": entries })))
 }
 
 fn head(plan: &PlanStatus) -> String {
     let PlanStatus { id, requester, requested_at, state, reason, parts, .. } = plan;
-    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let why = if reason.is_empty() { String::new() } else { format!(": {}", plain::line(reason)) };
     let stages = parts.len();
     let done = plan.done.len();
     format!("{id} of {requester} at {requested_at}, {done} of {stages} stages done, is {state}{why}")

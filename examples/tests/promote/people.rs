@@ -144,6 +144,19 @@ fn the_lanes_of_a_parallel_stage_are_driven_shown_and_explained_one_by_one() {
 }
 
 #[test]
+fn a_reason_cannot_move_the_cursor_or_begin_a_line_of_its_own() {
+    let host = Host::with_two_stages();
+    let reason = "a\nb/9 succeeded\u{1b}[2J\u{202e}z";
+    host.done(&["--as", "bob", "hold", "a", reason]);
+    let told = host.done(&["status", "a"]);
+    assert!(told.contains("a\u{fffd}b/9 succeeded\u{fffd}[2J\u{fffd}z"), "{told:?}");
+    assert_eq!(told.lines().count(), 2, "{told:?}");
+    assert_eq!(host.call(&["--json", "status", "a"]).json()["hold"]["reason"], reason, "as it was given");
+    let history = host.done(&["history", "a"]);
+    assert_eq!((history.lines().count(), history.contains('\u{1b}')), (1, false), "{history:?}");
+}
+
+#[test]
 fn a_command_that_lacks_a_word_is_told_which_ones_it_takes() {
     let host = Host::with_two_stages();
     for (words, told) in [
