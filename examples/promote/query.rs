@@ -167,7 +167,12 @@ fn document(promotion: &Promotion) -> Value {
 async fn blockers(engine: &Engine, id: &PromotionId) -> Result<Answer, Failure> {
     let blockers = engine.blockers(id).await?;
     let text: Vec<String> = blockers.iter().map(|blocker| plain::line(&blocker.to_string())).collect();
-    Ok(Answer::new(text.join("\n"), blocked(id, &blockers)))
+    let text = if text.is_empty() {
+        format!("nothing keeps {id} from going on, or it has ended")
+    } else {
+        text.join("\n")
+    };
+    Ok(Answer::new(text, blocked(id, &blockers)))
 }
 
 /// What blocks a promotion, for programs.
@@ -203,7 +208,8 @@ async fn obligations(engine: &Engine) -> Result<Answer, Failure> {
         )
     };
     let text: Vec<String> = open.iter().map(shown).collect();
-    Ok(Answer::new(text.join("\n"), json!({ "obligations": open })))
+    let text = if text.is_empty() { "nothing is to be reviewed".to_owned() } else { text.join("\n") };
+    Ok(Answer::new(text, json!({ "obligations": open })))
 }
 
 async fn verify(engine: &Engine, against: Option<&Path>) -> Result<Answer, Failure> {

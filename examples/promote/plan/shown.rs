@@ -43,7 +43,8 @@ pub async fn all(engine: &Engine) -> Result<Answer, Failure> {
     plans.sort_by_key(|plan| (plan.requested_at, plan.id));
     let text: Vec<String> = plans.iter().map(head).collect();
     let list: Vec<Value> = plans.iter().map(document).collect();
-    Ok(Answer::new(text.join("\n"), json!({ "plans": list })))
+    let text = if text.is_empty() { "no plans".to_owned() } else { text.join("\n") };
+    Ok(Answer::new(text, json!({ "plans": list })))
 }
 
 /// One plan: how far each stage is, and what blocks it.

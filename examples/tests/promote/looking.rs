@@ -131,6 +131,16 @@ fn an_explanation_says_who_approved_how_it_was_judged_and_what_came_back() {
 }
 
 #[test]
+fn where_there_is_nothing_that_is_said() {
+    let host = Host::with_two_stages();
+    let app = build(&host, "1.0.0", "one");
+    assert_eq!(host.done(&["obligations"]), "nothing is to be reviewed");
+    assert_eq!(host.done(&["plan", "show"]), "no plans");
+    host.done(&["--as", "alice", "request", "a", &app]);
+    assert_eq!(host.done(&["blockers", "a/1"]), "nothing keeps a/1 from going on, or it has ended");
+}
+
+#[test]
 fn a_timeline_has_a_line_for_each_event_and_the_same_as_json() {
     let host = lived();
     let rows = host.call(&["--json", "timeline", "dev/1"]).json();
