@@ -1,9 +1,17 @@
 //! What each fuzz target does with the bytes it is given: it must return, whatever they are.
 
+/// The part of the example `judge` that reads from outside: the program itself, and nothing copied from it.
+#[path = "../examples/judge/lines.rs"]
+mod lines;
+
+use lines::Chosen;
 use mcp_core::{
     ArtifactRef, Digest, ErrorKind, Holder, Id, Name, Principal, RequestId, Requirement, Timestamp, Version,
 };
-use mcp_promotion::{Calendar, Day, Pipeline, Plan, PlanRequest, Policy, PromotionError, Windows};
+use mcp_promotion::{
+    Calendar, CountTest, Day, Guardrail, Pipeline, Plan, PlanRequest, Policy, PromotionError, RankTest,
+    Windows,
+};
 use mcp_registry::pack::{Footer, PackName, RecordHeader, check_header, header};
 use mcp_validation::{Contract, Document, Limits, Rule};
 
@@ -152,5 +160,47 @@ pub fn plan_request(data: &[u8]) {
         back.sort();
         assert_eq!(there, back);
         assert!(there.windows(2).all(|pair| pair.first() != pair.last()), "{there:?}");
+    }
+}
+
+/// Intervals for the example `judge`, as lines: each is answered by one line, a verdict, a reset or a short error; the same way twice, and the
+/// lines that were answered by errors change nothing.
+pub fn judge_lines(data: &[u8]) {
+    let answers = |chosen: &Chosen, data: &[u8]| -> Vec<serde_json::Value> {
+        let mut output = Vec::new();
+        if let Err(error) = lines::judge_lines(chosen, data, &mut output) {
+            panic!("reading from memory failed: {error}");
+        }
+        let lines = output.split_inclusive(|byte| *byte == b'\n');
+        lines.map(|line| serde_json::from_slice(line).unwrap_or_default()).collect()
+    };
+    for chosen in [
+        Chosen::Rank(RankTest::default()),
+        Chosen::Count(CountTest::default()),
+        Chosen::Guardrail(Guardrail::default()),
+    ] {
+        let lines: Vec<&[u8]> = data.split_inclusive(|byte| *byte == b'\n').collect();
+        let told = answers(&chosen, data);
+        assert_eq!(told.len(), lines.len(), "{told:?}");
+        for answer in &told {
+            let verdict = answer.get("verdict").and_then(serde_json::Value::as_str);
+            let is_verdict = verdict.is_some_and(|verdict| {
+                ["undecided", "pass", "fail", "inconclusive"].contains(&verdict)
+                    && answer.get("evidence").and_then(serde_json::Value::as_f64).is_some_and(|e| e >= 0.0)
+            });
+            let error = answer.get("error").and_then(serde_json::Value::as_str);
+            let is_error = error.is_some_and(|why| !why.is_empty() && why.chars().count() <= 400);
+            let is_reset = *answer == serde_json::json!({"reset": true});
+            assert!(is_verdict || is_error || is_reset, "{answer}");
+        }
+        let is_error = |answer: &serde_json::Value| answer.get("error").is_some();
+        let good: Vec<u8> = lines
+            .iter()
+            .zip(&told)
+            .filter(|(_, answer)| !is_error(answer))
+            .flat_map(|(line, _)| line.iter().copied())
+            .collect();
+        let kept: Vec<serde_json::Value> = told.into_iter().filter(|answer| !is_error(answer)).collect();
+        assert_eq!(answers(&chosen, &good), kept);
     }
 }

@@ -10,17 +10,29 @@ use crate::Answer;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 
-/// Whether `name` is a command about this many things.
-pub fn is_one(name: &str, about: usize) -> bool {
-    match name {
-        "request" => about >= 2,
-        "approve" | "reject" | "revoke" | "cancel" | "resume" | "retry" | "rollback" | "lift"
-        | "release-lease" => about == 1,
-        "veto" | "pause" | "abort" | "override" | "acknowledge" | "break-glass" | "review" | "hold" => {
-            about == 2
-        }
-        _ => false,
-    }
+/// Whether `name` is a command of a person about a stage or a promotion.
+pub fn is_one(name: &str) -> bool {
+    matches!(
+        name,
+        "request"
+            | "rollback"
+            | "approve"
+            | "reject"
+            | "revoke"
+            | "veto"
+            | "cancel"
+            | "pause"
+            | "resume"
+            | "retry"
+            | "override"
+            | "abort"
+            | "acknowledge"
+            | "break-glass"
+            | "review"
+            | "hold"
+            | "lift"
+            | "release-lease"
+    )
 }
 
 pub async fn give(
@@ -29,21 +41,13 @@ pub async fn give(
     about: &[&str],
     arguments: &Arguments,
 ) -> Result<Answer, Failure> {
-    let Some(who) = arguments.who.as_deref() else {
-        return Err(Failure::usage(format!("{name} needs --as PERSON")));
-    };
-    let mut actor = Actor::new(who)?;
-    if let Some(id) = &arguments.request_id {
-        actor = actor.request_id(id.as_str())?;
-    }
+    let actor = actor(name, arguments)?;
     let (target, reason) =
         (about.first().copied().unwrap_or_default(), about.get(1).copied().unwrap_or_default());
     let requested = |id: PromotionId| Answer::new(id.to_string(), json!({ "promotion": id }));
     match name {
         "request" => {
-            let artifacts: Result<Vec<Artifact>, Failure> =
-                about.iter().skip(1).map(|text| artifact(text)).collect();
-            let release = Release::of(artifacts?)?;
+            let release = release(about.get(1..).unwrap_or_default())?;
             return Ok(requested(engine.request(target, &release, actor).await?));
         }
         "rollback" => return Ok(requested(engine.rollback(target, actor).await?)),
@@ -81,8 +85,24 @@ async fn about_promotion(
     Ok(())
 }
 
-/// `app@1.2.0=build/app.tar`, of which the digest is computed, or `app@1.2.0=blake3:...`.
-fn artifact(text: &str) -> Result<Artifact, Failure> {
+/// Who gives the command, under the request id that was given.
+pub fn actor(name: &str, arguments: &Arguments) -> Result<Actor, Failure> {
+    let actor = Actor::new(arguments.person(name)?)?;
+    Ok(match &arguments.request_id {
+        Some(id) => actor.request_id(id.as_str())?,
+        None => actor,
+    })
+}
+
+/// A release of artifacts as they stand on the command line.
+pub fn release(texts: &[&str]) -> Result<Release, Failure> {
+    let artifacts: Result<Vec<Artifact>, Failure> =
+        texts.iter().map(|text| artifact(text, Path::new("."))).collect();
+    Ok(Release::of(artifacts?)?)
+}
+
+/// `app@1.2.0=build/app.tar`, a file below `folder` of which the digest is computed, or `app@1.2.0=blake3:...`.
+pub fn artifact(text: &str, folder: &Path) -> Result<Artifact, Failure> {
     let Some((reference, content)) = text.split_once('=') else {
         let reason = "it is not a reference, '=' and a file or digest, such as app@1.2.0=build/app.tar";
         return Err(Failure::usage(format!("read {text:?} as artifact: {reason}")));
@@ -91,7 +111,8 @@ fn artifact(text: &str) -> Result<Artifact, Failure> {
     if content.starts_with("blake3:") {
         return Ok(Artifact::new(reference, content.parse()?));
     }
-    let bytes = std::fs::read(Path::new(content))
-        .map_err(|error| Failure::usage(format!("read the artifact {content}: {error}")))?;
+    let path = folder.join(content);
+    let bytes = std::fs::read(&path)
+        .map_err(|error| Failure::usage(format!("read the artifact {}: {error}", path.display())))?;
     Ok(Artifact::new(reference, Digest::of(&bytes)))
 }

@@ -1,9 +1,13 @@
 //! The pipeline file: stages, their commands and policies, and who may do what.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mcp_core::Name;
-use mcp_promotion::{Engine, EngineBuilder, Journal, Pipeline, Policy, Roles, Settings};
+use mcp_promotion::{
+    Engine, EngineBuilder, Journal, JudgeChoice, Pipeline, Policy, Roles, Settings, Verification,
+};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -60,6 +64,11 @@ impl PipelineFile {
             builder = builder.stage(stage.name.as_str(), stage.policy.clone());
         }
         let pipeline = builder.build().map_err(|error| wrong(error.to_string()))?;
+        for stage in &stages {
+            if let Some(why) = asks_too_much(&stage.policy, roles.is_some()) {
+                return Err(wrong(format!("stage {}: {why}", stage.name)));
+            }
+        }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
@@ -79,11 +88,44 @@ impl PipelineFile {
         }
     }
 
-    /// The way to each stage, for an engine that drives.
-    pub fn scripts(&self, data: &Path) -> impl Iterator<Item = (Name, Script)> {
-        self.stages.iter().map(|WrittenStage { name, command, fenced, .. }| {
-            let (folder, data) = (self.folder.clone(), data.to_owned());
-            (name.clone(), Script::new(name.clone(), command.clone(), folder, data, *fenced))
-        })
+    /// The way to each stage and lane: a call of the stage's command, which holds `slot` where there is one.
+    pub fn with_stages(
+        &self,
+        mut builder: EngineBuilder,
+        data: &Path,
+        slot: Option<&Arc<File>>,
+    ) -> EngineBuilder {
+        for WrittenStage { name, command, fenced, policy } in &self.stages {
+            let (command, folder, data) = (command.clone(), self.folder.clone(), data.to_owned());
+            let (fenced, slot) = (*fenced, slot.cloned());
+            let script = move |stage: &Name| {
+                let slot = slot.clone();
+                Script::new(stage.clone(), command.clone(), folder.clone(), data.clone(), fenced, slot)
+            };
+            builder = if policy.queue.is_parallel() {
+                builder.lanes(name.as_str(), move |lane| script(&lane.name))
+            } else {
+                builder.stage(name.as_str(), script(name))
+            };
+        }
+        builder
     }
+}
+
+/// What a policy asks for that only a host's own program could give; else it would be told when a command is given.
+fn asks_too_much(policy: &Policy, has_roles: bool) -> Option<String> {
+    if (policy.approvals > 0 || !policy.levels.is_empty()) && !has_roles {
+        return Some("it asks for approvals, and the file has no roles; say there who votes".to_owned());
+    }
+    if let Some(gate) = policy.gates.first() {
+        return Some(format!("it asks for gate {gate}, and this program has no gates; take it out"));
+    }
+    let Verification::Judged(judged) = &policy.verification else { return None };
+    let mut choices = std::iter::once(&judged.judge).chain(&judged.shadow);
+    choices.find_map(|choice| match choice {
+        JudgeChoice::Named(judge) => Some(format!(
+            "it asks for judge {judge}, and this program has none of its own; use guardrail, rank, count or together"
+        )),
+        _ => None,
+    })
 }

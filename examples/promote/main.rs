@@ -8,11 +8,17 @@ mod command;
 mod drive;
 mod failure;
 mod file;
+mod form;
+mod idle;
+mod plain;
+mod plan;
 mod query;
 mod script;
+mod show;
 mod slot;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use mcp_promotion::SqliteJournal;
@@ -44,14 +50,14 @@ async fn main() -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     let outcome = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Some(arguments)) => obey(&arguments).await,
-        Ok(None) => Ok(Answer::new(USAGE.trim_end(), json!({"usage": USAGE}))),
+        Ok(None) => Ok(usage()),
         Err(failure) => Err(failure),
     };
     let (text, code) = match outcome {
         Ok(answer) if json && !answer.document.is_null() => (answer.document.to_string(), ExitCode::SUCCESS),
-        Ok(answer) => (answer.text, ExitCode::SUCCESS),
+        Ok(answer) => (plain::lines(&answer.text), ExitCode::SUCCESS),
         Err(failure) => {
-            eprintln!("promote: {}", failure.message);
+            eprintln!("promote: {}", plain::lines(&failure.message));
             if !json {
                 return failure.exit_code();
             }
@@ -68,20 +74,21 @@ async fn main() -> ExitCode {
 
 async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
     let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
-    let wrong = || Failure::usage(format!("no such command: {:?}; see --help", arguments.words.join(" ")));
-    if let ["pipeline", "check", path] = words.as_slice() {
-        return query::check(path.as_ref());
+    let (name, about) = form::command(&words)?;
+    match (name, about) {
+        ("help", _) => return Ok(usage()),
+        ("pipeline check", [path]) => return show::check(path.as_ref()),
+        ("pipeline show", about) if !arguments.live => {
+            let path = about.first().map_or(arguments.pipeline.as_path(), Path::new);
+            return show::answer(&PipelineFile::read(path)?.pipeline.diagram(), arguments);
+        }
+        _ => {}
     }
-    let (Some(name), about) = (words.first().copied(), words.get(1..).unwrap_or_default()) else {
-        return Err(Failure::usage("no command; see --help".to_owned()));
+    let path = match about {
+        [path] if name == "pipeline show" => Path::new(path),
+        _ => &arguments.pipeline,
     };
-    if !command::is_one(name, about.len())
-        && !query::is_one(name, about.len())
-        && (name, about.len()) != ("run", 0)
-    {
-        return Err(wrong());
-    }
-    let file = PipelineFile::read(&arguments.pipeline)?;
+    let file = PipelineFile::read(path)?;
     // Scripts run in another folder, and are told this one.
     let made = std::fs::create_dir_all(&arguments.data).and_then(|()| arguments.data.canonicalize());
     let data = made.map_err(|error| {
@@ -94,14 +101,20 @@ async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
         // What there was to tell was told as it happened.
         return Ok(Answer::new("", Value::Null));
     }
-    let mut builder = file.engine(journal);
-    for (stage, script) in file.scripts(&data) {
-        // Not driven here; so that what is said about blockers is about the stage.
-        builder = builder.stage(stage.as_str(), script);
+    // Not driven here; so that what is said about blockers is about the stage.
+    let engine = file.with_stages(file.engine(journal), &data, None).build()?;
+    if name == "pipeline show" {
+        return show::answer(&engine.diagram().await?, arguments);
     }
-    let engine = builder.build()?;
-    if query::is_one(name, about.len()) {
-        return query::answer(&engine, name, about, arguments.against.as_deref()).await;
+    if let Some(name) = name.strip_prefix("plan ") {
+        return plan::answer(&engine, name, about, arguments).await;
     }
-    command::give(&engine, name, about, arguments).await
+    if command::is_one(name) {
+        return command::give(&engine, name, about, arguments).await;
+    }
+    query::answer(&engine, name, about, arguments).await
+}
+
+fn usage() -> Answer {
+    Answer::new(USAGE.trim_end(), json!({ "usage": USAGE }))
 }

@@ -1,43 +1,48 @@
 //! What can be asked.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use mcp_core::Name;
 use mcp_promotion::{Audit, Blocker, Checkpoint, Engine, History, Promotion, PromotionId, Release};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Answer;
+use crate::arguments::Arguments;
 use crate::failure::Failure;
-use crate::file::PipelineFile;
+use crate::{command, plain};
 
-/// Whether `name` is a question about this many things.
-pub fn is_one(name: &str, about: usize) -> bool {
-    match name {
-        "status" => about <= 1,
-        "blockers" | "history" | "wait" => about == 1,
-        "obligations" | "checkpoint" | "verify" => about == 0,
-        _ => false,
-    }
-}
-
+/// Answers a question, which `name` is.
 pub async fn answer(
     engine: &Engine,
     name: &str,
     about: &[&str],
-    against: Option<&Path>,
+    arguments: &Arguments,
 ) -> Result<Answer, Failure> {
     match (name, about) {
+        ("preview", [stage, artifacts @ ..]) => {
+            let (release, who) = (command::release(artifacts)?, arguments.person(name)?);
+            Ok(shown(&engine.preview(*stage, &release, who).await?))
+        }
+        ("preview rollback", [stage]) => {
+            Ok(shown(&engine.preview_rollback(*stage, arguments.person(name)?).await?))
+        }
         ("status", []) => all(engine).await,
-        ("status", [target]) => match engine.pipeline().policy(&target.parse()?) {
-            Some(_) => stage(engine, &target.parse()?).await,
-            None => {
-                let promotion = engine.status(&target.parse()?).await?;
+        ("status", [target]) => match Target::of(engine, target)? {
+            Target::Stage(name) => stage(engine, &name).await,
+            Target::Promotion(id) => {
+                let promotion = engine.status(&id).await?;
                 Ok(Answer::new(line(&promotion), document(&promotion)))
             }
         },
         ("blockers", [id]) => blockers(engine, &id.parse()?).await,
-        ("history", [target]) => history(engine, target).await,
+        ("explain", [target]) => match Target::of(engine, target)? {
+            Target::Stage(name) => explain(engine, name).await,
+            Target::Promotion(id) => Ok(shown(&engine.explain(&id).await?)),
+        },
+        ("timeline", [target]) => Ok(shown(&history(engine, target).await?.timeline())),
+        ("history", [target]) => Ok(shown(&history(engine, target).await?)),
         ("wait", [id]) => {
             let id: PromotionId = id.parse()?;
             let state = engine.wait(&id).await?;
@@ -48,28 +53,45 @@ pub async fn answer(
             let checkpoint = engine.checkpoint().await?;
             Ok(Answer::new(json!(checkpoint).to_string(), json!(checkpoint)))
         }
-        _ => verify(engine, against).await,
+        _ => verify(engine, arguments.against.as_deref()).await,
     }
 }
 
-/// `pipeline check`: reads the file, and shows what it says.
-pub fn check(path: &Path) -> Result<Answer, Failure> {
-    let file = PipelineFile::read(path)?;
-    let mut text = String::new();
-    let mut stages = Vec::new();
-    for (name, policy) in file.pipeline.stages() {
-        let after: Vec<&str> = policy.after.iter().map(Name::as_str).collect();
-        let (after, approvals) = (after.join(", "), policy.approvals);
-        // Writing to a string cannot fail.
-        let _written = writeln!(
-            text,
-            "{name}{}{}",
-            if after.is_empty() { String::new() } else { format!(" after {after}") },
-            if approvals == 0 { String::new() } else { format!(", {approvals} approvals") }
-        );
-        stages.push(json!({ "stage": name, "policy": **policy }));
+/// What the library shows to people and to programs.
+fn shown(what: &(impl Display + Serialize)) -> Answer {
+    Answer::new(what.to_string(), json!(what))
+}
+
+/// Why a stage runs what it runs; of one with lanes, each of them.
+async fn explain(engine: &Engine, stage: Name) -> Result<Answer, Failure> {
+    let lanes = engine.lanes(stage.clone()).await?;
+    if lanes.is_empty() {
+        return Ok(shown(&engine.explain_stage(stage).await?));
     }
-    Ok(Answer::new(text, json!({ "stages": stages })))
+    let (mut text, mut list) = (String::new(), Vec::new());
+    for status in lanes {
+        let explained = engine.explain_stage(status.lane.name.clone()).await?;
+        let _written = write!(text, "{}: {explained}", status.lane);
+        list.push(json!({ "lane": status.lane, "explained": explained }));
+    }
+    Ok(Answer::new(text, json!({ "stage": stage, "lanes": list })))
+}
+
+/// What a question is about.
+enum Target {
+    Stage(Name),
+    Promotion(PromotionId),
+}
+
+impl Target {
+    /// A stage of the pipeline, a promotion, or else a lane or a stage that the pipeline has no more.
+    fn of(engine: &Engine, text: &str) -> Result<Self, Failure> {
+        let stage: Name = text.parse()?;
+        if engine.pipeline().policy(&stage).is_some() {
+            return Ok(Self::Stage(stage));
+        }
+        Ok(text.parse().map_or(Self::Stage(stage), Self::Promotion))
+    }
 }
 
 async fn all(engine: &Engine) -> Result<Answer, Failure> {
@@ -88,19 +110,31 @@ async fn stage(engine: &Engine, name: &Name) -> Result<Answer, Failure> {
     let runs = current.map_or_else(|| "nothing".to_owned(), |deployed| artifacts(&deployed.release));
     let mut text = format!("{name} runs {runs}\n");
     if let Some(hold) = state.hold() {
-        let _written = writeln!(text, "  {hold}");
+        let _written = writeln!(text, "  {}", plain::line(&hold.to_string()));
     }
     let mut open = Vec::new();
     for promotion in state.open() {
         let _written = writeln!(text, "  {}", line(promotion));
         open.push(document(promotion));
     }
+    let mut lanes = Vec::new();
+    if engine.pipeline().policy(name).is_some_and(|policy| policy.queue.is_parallel()) {
+        for status in engine.lanes(name.clone()).await? {
+            let Answer { text: shown, document } = Box::pin(stage(engine, &status.lane.name)).await?;
+            shown.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+            lanes.push(document);
+        }
+    }
     let hold = state.hold().map(|hold| json!({"by": hold.by, "reason": hold.reason, "since": hold.since}));
     let current = current.map(|deployed| {
         let id = PromotionId::new(name.clone(), deployed.promotion);
         json!({ "promotion": id, "release": deployed.release, "digest": deployed.release.digest() })
     });
-    Ok(Answer::new(text, json!({ "stage": name, "current": current, "hold": hold, "open": open })))
+    let mut document = json!({ "stage": name, "current": current, "hold": hold, "open": open });
+    if let (false, Some(fields)) = (lanes.is_empty(), document.as_object_mut()) {
+        fields.insert("lanes".to_owned(), lanes.into());
+    }
+    Ok(Answer::new(text, document))
 }
 
 fn artifacts(release: &Release) -> String {
@@ -111,7 +145,7 @@ fn artifacts(release: &Release) -> String {
 
 fn line(promotion: &Promotion) -> String {
     let Promotion { id, release, state, since, reason, .. } = promotion;
-    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let why = if reason.is_empty() { String::new() } else { format!(": {}", plain::line(reason)) };
     format!("{id} {} is {state} since {since}{why}", artifacts(release))
 }
 
@@ -132,7 +166,17 @@ fn document(promotion: &Promotion) -> Value {
 
 async fn blockers(engine: &Engine, id: &PromotionId) -> Result<Answer, Failure> {
     let blockers = engine.blockers(id).await?;
-    let text: Vec<String> = blockers.iter().map(ToString::to_string).collect();
+    let text: Vec<String> = blockers.iter().map(|blocker| plain::line(&blocker.to_string())).collect();
+    let text = if text.is_empty() {
+        format!("nothing keeps {id} from going on, or it has ended")
+    } else {
+        text.join("\n")
+    };
+    Ok(Answer::new(text, blocked(id, &blockers)))
+}
+
+/// What blocks a promotion, for programs.
+pub fn blocked(id: &PromotionId, blockers: &[Blocker]) -> Value {
     let shown = |blocker: &Blocker| {
         json!({
             "blocker": blocker,
@@ -142,16 +186,14 @@ async fn blockers(engine: &Engine, id: &PromotionId) -> Result<Answer, Failure> 
         })
     };
     let list: Vec<Value> = blockers.iter().map(shown).collect();
-    Ok(Answer::new(text.join("\n"), json!({ "promotion": id, "blockers": list })))
+    json!({ "promotion": id, "blockers": list })
 }
 
-async fn history(engine: &Engine, target: &str) -> Result<Answer, Failure> {
-    let stage: Name = target.parse()?;
-    let history: History = match engine.pipeline().policy(&stage) {
-        Some(_) => engine.timeline(stage).await?,
-        None => engine.history(&target.parse()?).await?,
-    };
-    Ok(Answer::new(history.to_string(), json!(history)))
+async fn history(engine: &Engine, target: &str) -> Result<History, Failure> {
+    Ok(match Target::of(engine, target)? {
+        Target::Stage(stage) => engine.timeline(stage).await?,
+        Target::Promotion(id) => engine.history(&id).await?,
+    })
 }
 
 async fn obligations(engine: &Engine) -> Result<Answer, Failure> {
@@ -159,11 +201,15 @@ async fn obligations(engine: &Engine) -> Result<Answer, Failure> {
     let shown = |owed: &mcp_promotion::Obligation| {
         format!(
             "{}: {} broke the glass ({}); to be reviewed until {}",
-            owed.promotion, owed.by, owed.reason, owed.due
+            owed.promotion,
+            owed.by,
+            plain::line(&owed.reason),
+            owed.due
         )
     };
     let text: Vec<String> = open.iter().map(shown).collect();
-    Ok(Answer::new(text.join("\n"), json!({ "obligations": open })))
+    let text = if text.is_empty() { "nothing is to be reviewed".to_owned() } else { text.join("\n") };
+    Ok(Answer::new(text, json!({ "obligations": open })))
 }
 
 async fn verify(engine: &Engine, against: Option<&Path>) -> Result<Answer, Failure> {

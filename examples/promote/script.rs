@@ -19,8 +19,9 @@ const UNSUPPORTED: i32 = 4;
 /// How much of an error message is kept, in characters.
 const TOLD: usize = 500;
 
-/// Runs the command of one stage.
+/// Runs the command of one stage, or of one lane of it.
 pub struct Script {
+    /// The stage, or the lane.
     stage: Name,
     command: Vec<String>,
     folder: PathBuf,
@@ -31,21 +32,16 @@ pub struct Script {
 }
 
 impl Script {
-    /// `command` is run in `folder`, and told where the `data` are.
+    /// `command` is run in `folder`, and told where the `data` are; every call gets `slot` as its standard input.
     pub const fn new(
         stage: Name,
         command: Vec<String>,
         folder: PathBuf,
         data: PathBuf,
         fenced: bool,
+        slot: Option<Arc<File>>,
     ) -> Self {
-        Self { stage, command, folder, data, fenced, slot: None }
-    }
-
-    /// Every call gets this file as its standard input.
-    pub fn holding(mut self, slot: Arc<File>) -> Self {
-        self.slot = Some(slot);
-        self
+        Self { stage, command, folder, data, fenced, slot }
     }
 
     async fn call(&self, what: &str, variables: Vec<(&str, String)>) -> Result<String, StageError> {

@@ -9,7 +9,7 @@
 #
 # The fence is compared and the change is made under one lock, so that a driver that was replaced cannot slip in between.
 set -eu
-folder="$PROMOTE_DATA/stages/$1"
+folder="$PROMOTE_DATA/stages/$PROMOTE_STAGE"
 mkdir -p "$folder"
 
 # Waits for the lock, refuses an older fence, and remembers this one. The lock ends with this process.

@@ -15,6 +15,15 @@ use serde_json::{Value, json};
 
 /// The exit code, and what was answered to each line.
 fn run(arguments: &[&str], lines: &[String]) -> (Option<i32>, Vec<Value>) {
+    feed(arguments, lines.iter().fold(String::new(), |text, line| text + line + "\n"))
+}
+
+/// The same for a text without a last line break.
+fn unended(text: &str) -> (Option<i32>, Vec<Value>) {
+    feed(&[], text.to_owned())
+}
+
+fn feed(arguments: &[&str], text: String) -> (Option<i32>, Vec<Value>) {
     let test = std::env::current_exe().unwrap();
     let mut child = Command::new(test.ancestors().nth(2).unwrap().join("examples").join("judge"))
         .args(arguments)
@@ -24,7 +33,6 @@ fn run(arguments: &[&str], lines: &[String]) -> (Option<i32>, Vec<Value>) {
         .spawn()
         .expect("cargo build -p mcp-examples --example judge");
     let mut input = child.stdin.take().unwrap();
-    let text = lines.iter().fold(String::new(), |text, line| text + line + "\n");
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
     let output = child.wait_with_output().unwrap();
     // A program that ends at wrong arguments reads nothing.
@@ -113,6 +121,15 @@ fn every_bad_line_is_answered_by_an_error_and_changes_nothing() {
         json!({"at": at, "samples": [sample(json!(1.5))]}).to_string(),
         json!({"at": at, "samples": [sample(json!(1e300))]}).to_string(),
         json!({"at": at, "samples": [sample(json!(1)), sample(json!(2))]}).to_string(),
+        format!(r#"{{"at": "{at}", "samples": [{{"instance": "a", "arm": "canary", "good": NaN, "total": 1}}]}}"#),
+        format!(r#"{{"at": "{at}", "samples": [{{"instance": "a", "arm": "canary", "good": 1, "total": 1e999}}]}}"#),
+        format!(r#"{{"at": "{at}", "samples": [{{"instance": "a", "arm": "canary", "good": 1, "total": 18446744073709551616}}]}}"#),
+        format!(r#"{{"at": "{at}", "at": "{at}", "samples": []}}"#),
+        json!({"at": at, "samples": [], "more": 1}).to_string(),
+        json!({"at": at, "samples": vec![json!({"instance": "a", "arm": "canary", "good": 0, "total": u64::MAX}); 1],
+            "reset": true}).to_string(),
+        json!({"at": at, "samples": [{"instance": "a", "arm": "canary", "good": 0, "total": u64::MAX},
+            {"instance": "b", "arm": "canary", "good": 0, "total": 1}]}).to_string(),
         json!({"at": at, "samples": [{"instance": "a", "arm": "both", "good": 1, "total": 1}]}).to_string(),
         interval(1, 60),
         interval(2, 60),
@@ -135,6 +152,123 @@ fn intervals_without_data_become_inconclusive_and_never_pass() {
         let expected = [vec!["undecided"; 4], vec!["inconclusive"; 36]].concat();
         assert_eq!(verdicts(&answers), expected, "{judge}");
     }
+}
+
+/// An interval that ends at this second, of instances of which each is said to have been counted until some second.
+fn counted(second: i64, instances: &[(&str, &str, i64)]) -> String {
+    let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+    let samples: Vec<Value> = instances
+        .iter()
+        .map(|(instance, arm, until)| {
+            json!({"instance": instance, "arm": arm, "good": 100, "total": 100, "at": at(*until)})
+        })
+        .collect();
+    json!({"at": at(second), "samples": samples}).to_string()
+}
+
+#[test]
+fn stale_samples_are_no_data_and_after_five_minutes_of_them_it_is_inconclusive() {
+    let with = |second: i64, until: i64| {
+        counted(
+            second,
+            &[
+                ("c", "canary", until),
+                ("b0", "baseline", until),
+                ("b1", "baseline", until),
+                ("b2", "baseline", until),
+            ],
+        )
+    };
+    // Fresh for two minutes; then a collector that hands out the same old counts; then fresh again.
+    let mut lines: Vec<String> = (1..=2).map(|minute| with(minute * 60, minute * 60)).collect();
+    lines.extend((3..=9).map(|minute| with(minute * 60, 120)));
+    lines.extend((10..=12).map(|minute| with(minute * 60, minute * 60)));
+    for judge in ["rank", "count", "guardrail"] {
+        let (_, answers) = run(&["--judge", judge], &lines);
+        let expected = [vec!["undecided"; 6], vec!["inconclusive"; 3], vec!["undecided"; 3]].concat();
+        assert_eq!(verdicts(&answers), expected, "{judge}");
+        assert_eq!(answers[8]["evidence"], answers[1]["evidence"], "{judge}: stale samples are no evidence");
+    }
+}
+
+#[test]
+fn a_gap_of_which_nothing_is_known_is_inconclusive_at_once() {
+    let known = [("c", "canary", 60), ("b0", "baseline", 60), ("b1", "baseline", 60), ("b2", "baseline", 60)];
+    for late in [counted(7200, &[]), counted(7200, &known)] {
+        for judge in ["rank", "count", "guardrail"] {
+            let (_, answers) = run(&["--judge", judge, "--bake", "0"], &[counted(60, &known), late.clone()]);
+            assert_eq!(verdicts(&answers), ["undecided", "inconclusive"], "{judge}: {late}");
+        }
+    }
+}
+
+#[test]
+fn without_a_canary_or_without_enough_of_a_baseline_it_becomes_inconclusive() {
+    let minutes = |instances: &[(&str, &str)]| -> Vec<String> {
+        let at =
+            |minute: i64| instances.iter().map(|(name, arm)| (*name, *arm, minute * 60)).collect::<Vec<_>>();
+        (1..=6).map(|minute| counted(minute * 60, &at(minute))).collect()
+    };
+    let baselines = [("b0", "baseline"), ("b1", "baseline"), ("b2", "baseline")];
+    let expected = [vec!["undecided"; 4], vec!["inconclusive"; 2]].concat();
+    for judge in ["rank", "count", "guardrail"] {
+        let (_, answers) = run(&["--judge", judge, "--bake", "0"], &minutes(&baselines));
+        assert_eq!(verdicts(&answers), expected, "{judge} without a canary");
+    }
+    let (_, answers) =
+        run(&["--bake", "0"], &minutes(&[("c", "canary"), ("b0", "baseline"), ("b1", "baseline")]));
+    assert_eq!(verdicts(&answers), expected, "two baseline instances are too few to be ranked among");
+}
+
+#[test]
+fn an_instance_may_have_counted_for_both_arms_but_not_twice_for_one() {
+    let twice = counted(60, &[("a", "canary", 60), ("b", "baseline", 60), ("b", "baseline", 60)]);
+    let both = counted(60, &[("a", "canary", 60), ("a", "baseline", 60)]);
+    let (_, answers) = run(&[], &[twice, both]);
+    let why = "judge the interval to 1970-01-01T00:01:00.000000Z: instance \"b\" is there twice";
+    assert_eq!(answers[0], json!({"error": why}));
+    assert_eq!(verdicts(&answers), ["none", "undecided"]);
+}
+
+#[test]
+fn a_clock_that_goes_back_is_told_and_the_evidence_goes_on_where_it_was() {
+    let lines = [interval(5, 60), interval(4, 60), interval(5, 60), interval(6, 60)];
+    let (_, answers) = run(&[], &lines);
+    let why = |at: &str| {
+        format!(
+            "judge the interval to {at}: it is not later than 1970-01-01T00:05:00.000000Z, where the last one ended"
+        )
+    };
+    assert_eq!(answers[1]["error"], why("1970-01-01T00:04:00.000000Z"));
+    assert_eq!(answers[2]["error"], why("1970-01-01T00:05:00.000000Z"));
+    let without = run(&[], &[interval(5, 60), interval(6, 60)]).1;
+    assert_eq!([&answers[0], &answers[3]], [&without[0], &without[1]]);
+}
+
+#[test]
+fn a_line_of_a_hundred_megabytes_is_answered_by_one_short_error_and_the_next_line_counts() {
+    let huge = format!(r#"{{"at": "{}"}}"#, "x".repeat(100_000_000));
+    let (code, answers) = run(&[], &[interval(1, 5), huge, interval(2, 5)]);
+    assert_eq!((code, verdicts(&answers)), (Some(0), vec!["undecided", "none", "undecided"]));
+    assert_eq!(answers[1], json!({"error": "read the line: it is longer than 8388608 bytes"}));
+    // One that is read, and whose text the error would repeat.
+    let long = format!(
+        r#"{{"at": "1970-01-01T00:01:00Z", "samples": [{{"instance": "a", "arm": "{}"}}]}}"#,
+        "x".repeat(1_000_000)
+    );
+    let (_, answers) = run(&[], &[long]);
+    assert_eq!(answers[0]["error"].as_str().unwrap().chars().count(), 400);
+}
+
+#[test]
+fn the_last_line_needs_no_end_and_empty_ones_are_answered_too() {
+    // The helper puts an end behind the last line: an empty one more here leaves two ends in a row.
+    let (code, answers) =
+        run(&[], &[interval(1, 5), String::new(), "\r".to_owned(), format!("{}\r", interval(2, 5))]);
+    assert_eq!((code, verdicts(&answers)), (Some(0), vec!["undecided", "none", "none", "undecided"]));
+    let (code, answers) = unended(&interval(1, 5));
+    assert_eq!((code, verdicts(&answers)), (Some(0), vec!["undecided"]));
+    assert_eq!(unended(""), (Some(0), Vec::new()));
 }
 
 #[test]

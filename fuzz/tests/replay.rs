@@ -18,7 +18,7 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 8] = [
+    let targets: [(&str, Target); 9] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("document", mcp_fuzz::document),
@@ -27,6 +27,7 @@ fn every_input_of_the_corpus_comes_back() {
         ("calendar", mcp_fuzz::calendar),
         ("policy", mcp_fuzz::policy),
         ("plan_request", mcp_fuzz::plan_request),
+        ("judge_lines", mcp_fuzz::judge_lines),
     ];
     for (target, run) in targets {
         assert!(replay(target, run) >= 5, "{target} has too small a corpus");
@@ -47,6 +48,7 @@ fn every_beginning_of_every_input_comes_back() {
         ("calendar", mcp_fuzz::calendar),
         ("policy", mcp_fuzz::policy),
         ("plan_request", mcp_fuzz::plan_request),
+        ("judge_lines", mcp_fuzz::judge_lines),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -34,7 +34,8 @@ impl fmt::Display for History {
             if let Some(promotion) = entry.what.promotion(*position) {
                 write!(f, "/{promotion}")?;
             }
-            writeln!(f, " {}", entry.what)?;
+            // A reason that somebody gave cannot begin a line of its own.
+            writeln!(f, " {}", crate::render::plain(&entry.what.to_string()))?;
         }
         Ok(())
     }

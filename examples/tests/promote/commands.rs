@@ -8,12 +8,13 @@ use mcp_promotion::Release;
 use crate::program::Host;
 
 /// The digest of a release of `app` at this version, whose only artifact has these bytes.
-fn release(version: &str, bytes: &str) -> String {
+pub fn release(version: &str, bytes: &str) -> String {
     let reference = format!("app@{version}");
     Release::of([(reference.as_str(), Digest::of(bytes.as_bytes()))]).unwrap().digest().to_string()
 }
 
-fn build(host: &Host, version: &str, bytes: &str) -> String {
+/// Writes a file of these bytes; how the command line names it as `app` at this version.
+pub fn build(host: &Host, version: &str, bytes: &str) -> String {
     std::fs::write(host.path(version), bytes).unwrap();
     format!("app@{version}={version}")
 }

@@ -10,14 +10,14 @@ use mcp_core::Digest;
 
 use crate::program::Host;
 
-const SEED: u64 = 20_261_124;
+pub const SEED: u64 = 20_261_124;
 
 /// How many drivers are killed: 25, and as many as somebody who wants to be surer says.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where somebody who runs the test asks for more rounds"
 )]
-fn rounds() -> u64 {
+pub fn rounds() -> u64 {
     std::env::var("MCP_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
 }
 
@@ -28,7 +28,7 @@ fn below(end: u64, round: u64, what: &str) -> u64 {
 }
 
 /// The lines that a driver prints, until it is gone.
-fn lines(child: &mut Child) -> Receiver<String> {
+pub fn lines(child: &mut Child) -> Receiver<String> {
     let (sender, lines) = channel();
     let out = child.stdout.take().unwrap();
     std::thread::spawn(move || {
@@ -42,7 +42,7 @@ fn lines(child: &mut Child) -> Receiver<String> {
 }
 
 /// Kills a driver after so many events, and then up to 30 ms later: in the middle of whatever it does next.
-fn kill(child: &mut Child, round: u64) {
+pub fn kill(child: &mut Child, round: u64) {
     let lines = lines(child);
     for _ in 0..below(7, round, "events") {
         if lines.recv().is_err() {

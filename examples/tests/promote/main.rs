@@ -10,4 +10,7 @@
 
 mod commands;
 mod kill;
+mod looking;
+mod people;
+mod plans;
 mod program;
