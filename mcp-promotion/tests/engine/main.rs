@@ -30,6 +30,8 @@ mod looking;
 mod notices;
 #[cfg(feature = "sqlite")]
 mod old_journals;
+#[cfg(feature = "sqlite")]
+mod old_lives;
 mod operators;
 mod panics;
 mod permissions;
