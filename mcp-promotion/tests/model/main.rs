@@ -78,7 +78,7 @@ impl StateMachineTest for Stages {
 }
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
 
     /// Invariants 4, 5 and 7.
     #[test]
