@@ -7,7 +7,6 @@ use mcp_core::{InUse, Name, SeamError, Timestamp, Usage};
 use super::stream::{Loaded, PAGE};
 use super::{Engine, Slot, Task, Trouble};
 use crate::history::{History, Moment};
-use crate::host;
 use crate::machine::{Deployed, StageState, Upstream, View, blockers};
 use crate::plan::Course;
 use crate::{Blocker, Entry, Fencing, Happened, Promotion, PromotionError, PromotionId, State};
@@ -226,10 +225,7 @@ impl Engine {
     /// Every stage that the journal knows, also those that the pipeline has no more, with its stream.
     pub(super) async fn all_stages(&self) -> Result<Vec<(Name, Name)>, PromotionError> {
         const PREFIX: &str = "stage/";
-        let attempted = "list the streams of the journal";
-        let streams = host::call("journal", || self.inner.journal.streams(PREFIX))
-            .await
-            .map_err(PromotionError::seam(attempted))?;
+        let streams = self.list_streams(PREFIX).await?;
         let stage =
             |stream: Name| Ok((stream.as_str().strip_prefix(PREFIX).unwrap_or_default().parse()?, stream));
         streams.into_iter().map(stage).collect()

@@ -117,4 +117,10 @@ impl Engine {
             source,
         })
     }
+
+    /// The streams whose names begin with `prefix`.
+    pub(super) async fn list_streams(&self, prefix: &str) -> Result<Vec<Name>, PromotionError> {
+        let listed = host::call("journal", || self.inner.journal.streams(prefix)).await;
+        listed.map_err(PromotionError::seam("list the streams of the journal"))
+    }
 }

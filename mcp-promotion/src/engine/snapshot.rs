@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stream::Loaded;
 use super::{Engine, Slot};
+use crate::host;
 use crate::journal::Chain;
 use crate::machine::StageState;
 
@@ -64,7 +65,13 @@ impl Engine {
     /// What was kept beside the stream of this stage, if the stream still has the event that it was made after. Only that one event is
     /// compared: what came before it is not read again until [`verify`](Self::verify) does.
     pub(super) async fn restore(&self, slot: &Slot) -> Option<Loaded> {
-        let kept = self.inner.journal.snapshots()?.load(&slot.stream).await.ok()??;
+        let load = || async {
+            match self.inner.journal.snapshots() {
+                Some(snapshots) => snapshots.load(&slot.stream).await,
+                None => Ok(None),
+            }
+        };
+        let kept = host::call("journal", load).await.ok()??;
         let Snapshot { stream, version, head, state, .. } = Snapshot::read(&kept)?;
         let fits = stream == slot.stream && *state.stage() == slot.name && state.version() == version;
         let page = self.read_page(&stream, version.checked_sub(1)?, 1).await.ok()?;
@@ -74,10 +81,14 @@ impl Engine {
 
     /// Keeps a state beside its stream. That this fails harms nobody: the next one comes.
     pub(super) async fn keep(&self, chain: &Chain, state: &Arc<StageState>) {
-        if let Some(snapshots) = self.inner.journal.snapshots()
-            && let Some(bytes) = Snapshot::of(chain, state).write()
-        {
-            drop(snapshots.keep(chain.stream(), bytes).await);
-        }
+        let keep = || async {
+            if let Some(snapshots) = self.inner.journal.snapshots()
+                && let Some(bytes) = Snapshot::of(chain, state).write()
+            {
+                snapshots.keep(chain.stream(), bytes).await?;
+            }
+            Ok(())
+        };
+        drop(host::call("journal", keep).await);
     }
 }

@@ -131,9 +131,7 @@ impl Engine {
     async fn audit(&self, checkpoint: Option<&Checkpoint>) -> Result<Audit, PromotionError> {
         let mut streams: BTreeSet<Name> = self.inner.slots.values().map(|slot| slot.stream.clone()).collect();
         for prefix in [PLANS, STAGES] {
-            let attempted = "list the streams of the journal";
-            let found = self.inner.journal.streams(prefix).await.map_err(PromotionError::seam(attempted))?;
-            streams.extend(found);
+            streams.extend(self.list_streams(prefix).await?);
         }
         streams.extend(checkpoint.into_iter().flat_map(Checkpoint::heads).map(|head| head.stream.clone()));
         // Plans come before the stages of which they say something.

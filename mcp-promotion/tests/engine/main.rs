@@ -31,6 +31,8 @@ mod looking;
 mod notices;
 #[cfg(feature = "sqlite")]
 mod old_journals;
+#[cfg(feature = "sqlite")]
+mod old_lives;
 mod operators;
 mod panics;
 mod permissions;

@@ -1,18 +1,19 @@
 //! Whatever panics is one failed call: `run` goes on, and nothing is poisoned.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_core::{
-    Artifact, ArtifactRef, Candidate, Digest, ErrorKind, Event, Fetch, Fetched, FnSink, Holder, Inspect, Pin,
-    SeamError, Timestamp, Verdict,
+    Artifact, ArtifactRef, Candidate, Digest, ErrorKind, Event, Fetch, Fetched, FnSink, Holder, Inspect,
+    Name, Pin, SeamError, Timestamp, Verdict,
 };
 use mcp_promotion::{
-    Authorizer, Blocker, Calls, Context, Engine, Fence, Fencing, Gate, GateAnswer, GateRequest, InspectGate,
-    Judge, JudgeChoice, JudgeError, Judgement, LiftedBy, MemoryJournal, Observed, Pipeline, Policy, Release,
-    Sample, Stage, StageError, Standing, State, Step, Task, Verification, VoteRequest, Window,
+    Append, Authorizer, Blocker, Calls, Context, Engine, Fence, Fencing, Gate, GateAnswer, GateRequest,
+    InspectGate, Journal, JournalError, Judge, JudgeChoice, JudgeError, Judgement, LiftedBy, MemoryJournal,
+    Observed, Pipeline, Policy, PromotionError, Release, Sample, Settings, Snapshots, Stage, StageError,
+    Standing, State, Step, Task, Verification, VoteRequest, Window,
 };
 
 use crate::scene::{MINUTE, Puppet, Scene, release};
@@ -278,4 +279,80 @@ async fn a_panic_between_the_calls_is_trouble_until_a_step_succeeds() {
     while !matches!(engine.step().await.unwrap(), Step::Waiting(_)) {}
     assert_eq!(engine.troubles(), []);
     assert_eq!(engine.status(&id).await.unwrap().state, State::Succeeded);
+}
+
+/// A journal that panics in one of its functions, while it is told to.
+#[derive(Clone, Default)]
+struct Ledger(MemoryJournal, Arc<Mutex<&'static str>>);
+
+impl Ledger {
+    fn may(&self, what: &str) {
+        let faints = *self.1.lock().unwrap() == what;
+        assert!(!faints, "{POOR}");
+    }
+}
+
+#[async_trait]
+impl Journal for Ledger {
+    async fn append(&self, batch: &[Append]) -> Result<(), JournalError> {
+        self.may("append");
+        self.0.append(batch).await
+    }
+
+    async fn read(&self, stream: &Name, after: u64, max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+        self.may("read");
+        self.0.read(stream, after, max).await
+    }
+
+    async fn streams(&self, prefix: &str) -> Result<Vec<Name>, JournalError> {
+        self.may("streams");
+        self.0.streams(prefix).await
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        self.may("snapshots");
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Snapshots for Ledger {
+    async fn load(&self, _stream: &Name) -> Result<Option<Vec<u8>>, JournalError> {
+        self.may("load");
+        Ok(None)
+    }
+
+    async fn keep(&self, _stream: &Name, _snapshot: Vec<u8>) -> Result<(), JournalError> {
+        self.may("keep");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_panics_fails_a_verification_and_the_next_one_finds_everything_as_it_was() {
+    let ledger = Ledger::default();
+    let open = || {
+        let pipeline = Pipeline::builder().stage("prod", Policy::unverified("demo")).build().unwrap();
+        let mut settings = Settings::default();
+        settings.snapshot_events = 1;
+        Engine::builder(pipeline, ledger.clone()).settings(settings).build().unwrap()
+    };
+    let engine = open();
+    engine.request("prod", &release("1.0.0"), "alice").await.unwrap();
+    let audit = engine.verify().await.unwrap();
+    for what in ["streams", "read"] {
+        *ledger.1.lock().unwrap() = what;
+        let told =
+            |error: PromotionError| (error.kind(), std::error::Error::source(&error).unwrap().to_string());
+        let expected = (ErrorKind::Internal, "journal panicked: boom".to_owned());
+        assert_eq!(engine.verify().await.map_err(told).unwrap_err(), expected, "{what}");
+        assert_eq!(engine.checkpoint().await.map_err(told).unwrap_err(), expected, "{what}");
+    }
+    *ledger.1.lock().unwrap() = "";
+    assert_eq!(engine.verify().await.unwrap(), audit);
+    // A snapshot is a cache: where it cannot be had, the stream is read.
+    for what in ["snapshots", "load", "keep"] {
+        *ledger.1.lock().unwrap() = what;
+        assert_eq!(open().stage_state("prod").await.unwrap().version(), 1, "{what}");
+    }
 }

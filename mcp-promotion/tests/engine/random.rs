@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mcp_core::Clock;
-use mcp_promotion::{Calls, Policy, PromotionError, PromotionId, Queue};
+use mcp_promotion::{Calls, Kind, Policy, PromotionError, PromotionId, Queue, State};
 use proptest::prelude::*;
 
 use crate::scene::{Canaries, MINUTE, Puppet, Scene, Trick, release};
@@ -13,6 +13,8 @@ pub(crate) enum Act {
     Vote(usize, u8),
     Operate(usize, u8),
     Rollback,
+    Hold,
+    LiftHold,
     Step,
     Pass(u16),
     Trick(u8),
@@ -25,6 +27,8 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         3 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Act::Vote(which, how)),
         2 => (any::<usize>(), 0..8_u8).prop_map(|(which, how)| Act::Operate(which, how)),
         1 => Just(Act::Rollback),
+        1 => Just(Act::Hold),
+        1 => Just(Act::LiftHold),
         12 => Just(Act::Step),
         3 => (1..600_u16).prop_map(Act::Pass),
         2 => (0..8_u8).prop_map(Act::Trick),
@@ -48,6 +52,8 @@ pub(crate) async fn perform(
             ids.push(engine.rollback("prod", "bob").await?);
             Ok(())
         }
+        Act::Hold => engine.hold("prod", "bob", "look first").await,
+        Act::LiftHold => engine.lift_hold("prod", "bob").await,
         Act::Vote(which, how) => match (pick(which), how) {
             (None, _) => Ok(()),
             (Some(id), 0) => engine.reject(&id, "carol").await,
@@ -94,12 +100,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     /// Invariants 4, 5 and 7: `verify` replays the stream, refuses what the table does not have or two in flight, and compares the replayed
-    /// state with the one that was built up step by step.
+    /// state with the one that was built up step by step. Under a hold nothing but rollbacks starts.
     #[test]
     fn no_sequence_of_commands_leaves_the_table_and_a_replay_gives_the_same_state(
         acts in proptest::collection::vec(act(), 1..120),
         supersede in any::<bool>(),
         canary in any::<bool>(),
+        watch in any::<bool>(),
     ) {
         let mut policy = Policy::healthy_for(MINUTE).approvals(1).calls(Calls::default());
         if supersede {
@@ -108,24 +115,39 @@ proptest! {
         if canary {
             policy = policy.canary();
         }
+        if watch {
+            policy = policy.watch(MINUTE);
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let scene = Scene::with(policy, Puppet::default(), |builder| builder);
             let mut ids = Vec::new();
-            let mut ended = std::collections::BTreeMap::new();
+            let mut states = std::collections::BTreeMap::new();
             for act in &acts {
+                let held = scene.engine.stage_state("prod").await.unwrap().hold().is_some();
                 if let Err(error) = perform(&scene, &mut ids, act).await {
                     let refused = matches!(
                         error,
                         PromotionError::NotNow { .. } | PromotionError::Denied { .. }
                             | PromotionError::NoRollbackTarget { .. } | PromotionError::Lease { .. }
+                            | PromotionError::Hold { .. }
                     );
                     prop_assert!(refused, "{act:?}: {error}");
                 }
+                // A watch asks for rollbacks of its own.
+                let known = scene.engine.stage_state("prod").await.unwrap();
+                let new = known.promotions().map(|promotion| promotion.id.clone());
+                let new: Vec<_> = new.filter(|id| !ids.contains(id)).collect();
+                ids.extend(new);
                 for id in &ids {
-                    let state = scene.state(id).await;
-                    let before = ended.insert(id.clone(), state).filter(|before| before.is_terminal());
-                    prop_assert!(before.is_none_or(|before| before == state), "{id} was {before:?}, is {state}");
+                    let promotion = scene.engine.status(id).await.unwrap();
+                    let state = promotion.state;
+                    let before = states.insert(id.clone(), state);
+                    let ended = before.filter(|before| before.is_terminal());
+                    prop_assert!(ended.is_none_or(|before| before == state), "{id} was {before:?}, is {state}");
+                    let starts = before == Some(State::Pending) && state.is_in_flight();
+                    let may = !held || promotion.kind == Kind::Rollback;
+                    prop_assert!(!starts || may, "{id} starts under a hold");
                 }
             }
             for promotion in scene.engine.promotions("prod").await.unwrap() {
