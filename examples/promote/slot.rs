@@ -2,8 +2,8 @@
 //!
 //! The operating system frees the lock when the process is gone, however it ended. So the `run` after a kill finds the same file free, comes with
 //! the name of the owner that is gone, and takes its leases at once. The scripts of a `run` hold the lock too, as their standard input: while
-//! one of them is left over, the name is not free, and another owner waits until the lease is over, or for an operator where the stage is not
-//! fenced. A process that is only paused keeps its lock.
+//! one of them is left over, the name is not free, and the next `run` is another owner: a fenced stage it takes over with a newer fence, which
+//! the script's is refused for, and one that is not waits for an operator. A process that is only paused keeps its lock.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

@@ -40,8 +40,8 @@ apply)
         exit 4
     fi
     fence
-    # The key says which change it is: one that is in place is not made again.
-    if [ "$(last | cut -d ' ' -f 2)" = "$PROMOTE_KEY" ]; then
+    # The key says which change it is: one that was made is not made again, also when another came after it.
+    if cut -d ' ' -f 2 "$folder/log" 2> /dev/null | grep -qxF "$PROMOTE_KEY"; then
         exit 0
     fi
     if [ "$PROMOTE_RELEASE" = nothing ]; then running=nothing; else running="running $PROMOTE_RELEASE"; fi
