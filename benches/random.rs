@@ -58,4 +58,10 @@ impl Random {
     pub fn gamma(&mut self, shape: u32) -> f64 {
         -(0..shape).map(|_| self.uniform().ln()).sum::<f64>() / f64::from(shape)
     }
+
+    /// Normal of mean 0 and deviation 1, from two uniform numbers (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let (radius, turn) = ((-2.0 * self.uniform().ln()).sqrt(), self.uniform());
+        radius * (std::f64::consts::TAU * turn).cos()
+    }
 }

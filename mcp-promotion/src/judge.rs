@@ -1,6 +1,7 @@
 //! Judges decide from samples whether a release is well.
 
 mod beside;
+mod bet;
 mod burn;
 mod count;
 mod guardrail;

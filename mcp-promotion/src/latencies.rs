@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,14 +10,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct Latencies {
-    buckets: BTreeMap<u16, u64>,
+    /// The buckets that are not empty, in order.
+    buckets: Vec<(u16, u64)>,
+    /// The sum of their counts.
+    count: u64,
 }
 
 impl Latencies {
     /// Of no requests.
     #[must_use]
     pub const fn new() -> Self {
-        Self { buckets: BTreeMap::new() }
+        Self { buckets: Vec::new(), count: 0 }
     }
 
     /// One request more that took this long.
@@ -28,40 +30,49 @@ impl Latencies {
 
     /// So many requests more that took so many microseconds each. A count that does not fit any more stays at the most that fits.
     pub fn add(&mut self, micros: u64, count: u64) {
-        if count > 0 {
-            let bucket = self.buckets.entry(bucket(micros)).or_default();
-            *bucket = bucket.saturating_add(count);
+        self.add_to(bucket(micros), count);
+    }
+
+    fn add_to(&mut self, bucket: u16, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.count = self.count.saturating_add(count);
+        match self.buckets.binary_search_by_key(&bucket, |(at, _)| *at) {
+            Ok(found) => {
+                if let Some((_, held)) = self.buckets.get_mut(found) {
+                    *held = held.saturating_add(count);
+                }
+            }
+            Err(place) => self.buckets.insert(place, (bucket, count)),
         }
     }
 
     /// Takes in what another one holds. The order of merging changes nothing.
     pub fn merge(&mut self, other: &Self) {
         for (at, count) in &other.buckets {
-            let bucket = self.buckets.entry(*at).or_default();
-            *bucket = bucket.saturating_add(*count);
+            self.add_to(*at, *count);
         }
     }
 
     /// How many requests it holds.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.buckets.values().fold(0, |sum, count| sum.saturating_add(*count))
+    pub const fn count(&self) -> u64 {
+        self.count
     }
 
     /// `keep` of its requests, drawn bucket by bucket: `among(marked, keep, total)` draws how many of `marked` requests are among `keep` of
     /// `total`.
     pub(crate) fn thinned(&self, mut keep: u64, mut among: impl FnMut(u64, u64, u64) -> u64) -> Self {
         let mut left = self.count();
-        let mut buckets = BTreeMap::new();
+        let mut thinned = Self::new();
         for (at, count) in &self.buckets {
             let kept = among(*count, keep, left);
             left = left.saturating_sub(*count);
             keep = keep.saturating_sub(kept);
-            if kept > 0 {
-                buckets.insert(*at, kept);
-            }
+            thinned.add_to(*at, kept);
         }
-        Self { buckets }
+        thinned
     }
 
     /// Within how many microseconds so many millionths of the requests were done: at most 1/16 more than exact; `None` of no requests.

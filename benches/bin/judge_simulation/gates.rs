@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use mcp_core::Timestamp;
-use mcp_promotion::{Arm, Counts, Judge, Judgement, Sample, Window};
+use mcp_promotion::{
+    Arm, CountTest, Counts, Judge, Judgement, Metric, RankTest, Sample, Sequential, Together, Window,
+};
 use serde_json::Value;
+
+use crate::traffic::Metrics;
 
 /// Something that looks at every minute and may fail the release.
 pub trait Look {
@@ -32,14 +36,55 @@ impl<J: Judge> Look for Judged<J> {
     }
 }
 
+impl Look for Box<dyn Look> {
+    fn fails(&mut self, samples: &[Sample]) -> bool {
+        (**self).fails(samples)
+    }
+}
+
+/// The rank judge of one metric, with settings under which it never passes, so that only failing is counted.
+pub fn rank(metric: Metric, margin_ppm: u32) -> RankTest {
+    let mut judge = RankTest::default();
+    (judge.metric, judge.margin_ppm, judge.bake) = (metric, margin_ppm, Duration::MAX);
+    judge
+}
+
+/// The default rank judge.
+pub fn errors() -> Judged<RankTest> {
+    Judged::new(rank(Metric::Errors, 1_000_000))
+}
+
+/// The rank judge of a latency.
+pub fn latency(quantile_ppm: u32) -> RankTest {
+    rank(Metric::Latency { quantile_ppm }, 1_000_000)
+}
+
+/// The count judge.
+pub fn count() -> Judged<CountTest> {
+    let mut judge = CountTest::default();
+    judge.bake = Duration::MAX;
+    Judged::new(judge)
+}
+
+/// What [`Metrics`] has: errors and two numbers.
+pub fn metrics() -> [Metric; 3] {
+    let [queue, heap] = Metrics::NUMBERS.map(|name| Metric::Number(name.to_owned()));
+    [Metric::Errors, queue, heap]
+}
+
+/// Several rank judges under one budget.
+pub fn together(judges: impl IntoIterator<Item = RankTest>) -> Judged<Together> {
+    Judged::new(Together::of(judges.into_iter().map(Sequential::Rank)))
+}
+
 fn arms(samples: &[Sample]) -> (Counts, Counts) {
     Counts::of(samples).expect("samples that can be")
 }
 
-/// At least 99% of the canary's requests must go well; so many minutes in which they do not are one too many.
+/// At least 99% of the canary's requests must go well; so many minutes in which they do not fail it.
 pub struct Threshold {
-    /// How many bad minutes are allowed, all together.
-    pub allowed: u32,
+    /// With which bad minute it fails, all together.
+    pub fatal: u32,
     /// How many there were.
     pub bad: u32,
 }
@@ -48,7 +93,7 @@ impl Look for Threshold {
     fn fails(&mut self, samples: &[Sample]) -> bool {
         let (canary, _) = arms(samples);
         self.bad += u32::from(canary.bad() * 100 > canary.total);
-        self.bad > self.allowed
+        self.bad >= self.fatal
     }
 }
 
@@ -107,7 +152,23 @@ impl Look for MannWhitney {
     }
 }
 
-/// The rank e-process of one canary with all its capital bet at the start, written down as plainly as possible.
+/// The factors of the five bets on the place of one canary, written down as plainly as possible.
+pub fn factors(samples: &[Sample]) -> [f64; 5] {
+    let rate = |sample: &Sample| (sample.total - sample.good) as f64 / sample.total as f64;
+    let canary = rate(samples.iter().find(|sample| sample.arm == Arm::Canary).expect("a canary"));
+    let baseline: Vec<f64> = samples.iter().filter(|sample| sample.arm == Arm::Baseline).map(rate).collect();
+    let places = baseline.len() + 1;
+    let less = baseline.iter().filter(|rate| **rate < canary).count();
+    let tied = baseline.iter().filter(|rate| **rate == canary).count();
+    [2, 4, 8, 16, 32].map(|exponent| {
+        let bet = |place: usize| (place as f64 / places as f64).powi(exponent - 1);
+        let mean = (1..=places).map(bet).sum::<f64>() / places as f64;
+        let won = (less + 1..=less + 1 + tied).map(bet).sum::<f64>() / (tied + 1) as f64;
+        won / mean
+    })
+}
+
+/// The rank e-process of one canary with all its capital bet at the start.
 pub struct PlainRank([f64; 5]);
 
 impl Default for PlainRank {
@@ -118,18 +179,8 @@ impl Default for PlainRank {
 
 impl Look for PlainRank {
     fn fails(&mut self, samples: &[Sample]) -> bool {
-        let rate = |sample: &Sample| (sample.total - sample.good) as f64 / sample.total as f64;
-        let canary = rate(samples.iter().find(|sample| sample.arm == Arm::Canary).expect("a canary"));
-        let baseline: Vec<f64> =
-            samples.iter().filter(|sample| sample.arm == Arm::Baseline).map(rate).collect();
-        let places = baseline.len() + 1;
-        let less = baseline.iter().filter(|rate| **rate < canary).count();
-        let tied = baseline.iter().filter(|rate| **rate == canary).count();
-        for (product, exponent) in self.0.iter_mut().zip([2, 4, 8, 16, 32]) {
-            let bet = |place: usize| (place as f64 / places as f64).powi(exponent - 1);
-            let mean = (1..=places).map(bet).sum::<f64>() / places as f64;
-            let won = (less + 1..=less + 1 + tied).map(bet).sum::<f64>() / (tied + 1) as f64;
-            *product *= won / mean;
+        for (product, factor) in self.0.iter_mut().zip(factors(samples)) {
+            *product *= factor;
         }
         self.0.iter().sum::<f64>() >= 100.0
     }

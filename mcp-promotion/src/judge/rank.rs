@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bet::{MAX_BLOCK, bet};
 use super::sequential::{BETS, Terms};
 use super::thin::Level;
 use super::{Judge, JudgeError, Judgement};
@@ -110,9 +111,6 @@ impl Default for RankTest {
 }
 
 impl RankTest {
-    /// How many canary instances bet together: above it, numbers become too small for a float.
-    const MAX_BLOCK: usize = 16;
-
     /// The e-value in `state`: how many times the capital has multiplied that was bet against the release, 1 before the first window. It
     /// fails at a million / `alpha_ppm`.
     ///
@@ -173,18 +171,21 @@ impl RankTest {
                 self.min_baselines.max(1)
             ));
         }
-        if canary.len() > Self::MAX_BLOCK {
+        if canary.len() > MAX_BLOCK {
             canary.sort_unstable_by(|(a, value), (b, other)| {
                 a.instance.cmp(&b.instance).then(value.total_cmp(other))
             });
         }
         let mut mean = [0.0; BETS];
         let mut blocks = 0.0;
-        for block in canary.chunks(Self::MAX_BLOCK) {
-            let canary = block.iter().map(|(_, value)| (*value, true));
-            let places = canary.chain(baseline.iter().map(|rate| (*rate, false))).collect();
+        for block in canary.chunks(MAX_BLOCK) {
+            let mut values = [0.0; MAX_BLOCK];
+            for (value, (_, of)) in values.iter_mut().zip(block) {
+                *value = *of;
+            }
             blocks += 1.0;
-            for (mean, factor) in mean.iter_mut().zip(bet(places)) {
+            let values = values.get_mut(..block.len()).unwrap_or_default();
+            for (mean, factor) in mean.iter_mut().zip(bet(values, &baseline)) {
                 *mean += (factor - *mean) / blocks;
             }
         }
@@ -193,6 +194,9 @@ impl RankTest {
 
     /// To how many requests the instances are thinned.
     fn level(&self, samples: &[Sample]) -> Level {
+        if let Some(level) = Level::of_alike(samples.iter().filter_map(|sample| self.requests(sample))) {
+            return level;
+        }
         let (mut canary, mut baseline) =
             (Vec::with_capacity(samples.len()), Vec::with_capacity(samples.len()));
         for sample in samples {
@@ -254,81 +258,6 @@ impl Judge for RankTest {
 #[expect(clippy::cast_precision_loss, reason = "any statistic will do that treats all instances alike")]
 fn rate((bad, total): (u64, u64), scale_ppm: u32) -> f64 {
     bad as f64 * f64::from(scale_ppm) / total as f64
-}
-
-/// The factors of one window: `instances` are rates, each with whether it is the canary's. Neither group is empty.
-fn bet(mut instances: Vec<(f64, bool)>) -> [f64; BETS] {
-    instances.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let canaries = instances.iter().filter(|(_, canary)| *canary).count();
-    let mut won = [1.0; BETS];
-    let mut all = Means::new(canaries);
-    let mut place = 0.0;
-    for tied in instances.chunk_by(|a, b| a.0 == b.0) {
-        let inside = tied.iter().filter(|(_, canary)| *canary).count();
-        let mut group = Means::new(inside);
-        for _ in tied {
-            place += 1.0;
-            let stakes = powers(place / as_float(instances.len()));
-            group.add(&stakes);
-            all.add(&stakes);
-        }
-        if let Some(mean) = group.last() {
-            for (won, mean) in won.iter_mut().zip(mean) {
-                *won *= mean;
-            }
-        }
-    }
-    for (won, mean) in won.iter_mut().zip(all.last().unwrap_or(&[1.0; BETS])) {
-        *won /= mean;
-    }
-    won
-}
-
-/// x to the powers of 1, 3, 7, 15 and 31, by multiplication alone: the same on every machine.
-fn powers(x: f64) -> [f64; BETS] {
-    let mut power = 1.0;
-    [(); BETS].map(|()| {
-        power = power * power * x;
-        power
-    })
-}
-
-/// For each k up to some number, and each bet, the mean of the product of the stakes over all sets of k places.
-struct Means {
-    places: usize,
-    /// Entry k - 1 is for sets of k.
-    of: Vec<[f64; BETS]>,
-}
-
-impl Means {
-    fn new(largest: usize) -> Self {
-        Self { places: 0, of: vec![[0.0; BETS]; largest] }
-    }
-
-    /// One place more, the n-th: a set of k holds it with a probability of k / n, and is else a set of those before.
-    fn add(&mut self, stakes: &[f64; BETS]) {
-        self.places += 1;
-        let each = 1.0 / as_float(self.places);
-        let (mut holds, mut smaller) = (0.0, [1.0; BETS]);
-        for means in self.of.iter_mut().take(self.places) {
-            holds += each;
-            let same = *means;
-            for ((mean, smaller), stake) in means.iter_mut().zip(smaller).zip(stakes) {
-                *mean += holds * (stake * smaller - *mean);
-            }
-            smaller = same;
-        }
-    }
-
-    /// Over sets of the largest size; of no places there is none.
-    fn last(&self) -> Option<&[f64; BETS]> {
-        self.of.last()
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "there are at most 10,000 instances")]
-const fn as_float(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

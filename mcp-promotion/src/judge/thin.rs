@@ -19,6 +19,13 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// Where all have about as many, nothing needs to be put in order: nobody has less than half of what another one has.
+    pub(super) fn of_alike(requests: impl Iterator<Item = u64>) -> Option<Self> {
+        let (least, most) =
+            requests.fold((u64::MAX, 0), |(least, most), total| (least.min(total), most.max(total)));
+        is_alike(least, most).then_some(Self { canary_floor: 0, baseline_floor: 0, keep: None })
+    }
+
     /// For groups with these numbers of requests, of which so many must remain. Whether it is fair rests on the numbers of requests
     /// alone, never on how many failed.
     pub(super) fn of(canaries: &mut [u64], baselines: &mut [u64], needed: (usize, usize)) -> Self {
@@ -29,8 +36,7 @@ impl Level {
             .chain(baselines.iter().filter(|total| **total >= baseline_floor));
         let (least, most) =
             taking_part.fold((u64::MAX, 0), |(least, most), total| (least.min(*total), most.max(*total)));
-        let alike = u128::from(most) * 100 <= u128::from(least) * LIKE_PERCENT;
-        Self { canary_floor, baseline_floor, keep: (!alike).then_some(least) }
+        Self { canary_floor, baseline_floor, keep: (!is_alike(least, most)).then_some(least) }
     }
 
     pub(super) const fn sits_out(&self, requests: u64, is_canary: bool) -> bool {
@@ -58,6 +64,10 @@ impl Level {
         let mut draws = Draws::of(sample, window);
         Some(latencies.thinned(keep, |marked, keep, total| draws.among(marked, keep, total)))
     }
+}
+
+fn is_alike(least: u64, most: u64) -> bool {
+    u128::from(most) * 100 <= u128::from(least) * LIKE_PERCENT
 }
 
 /// Half of the upper middle one, or less where too few would have as many.
@@ -154,6 +164,23 @@ mod tests {
         assert_eq!(like.counts(&Sample::canary("c", 190, 200), minute(0)), (10, 200));
         assert_eq!(level(&[50], &[200, 200, 200]).keep, Some(50));
         assert_eq!(level(&[4000], &[200, 190, 200]).keep, Some(190));
+    }
+
+    #[test]
+    fn groups_that_are_alike_need_not_be_put_in_order() {
+        for (canaries, baselines) in
+            [(vec![200], vec![200, 205, 210]), (vec![1], vec![1, 1, 1]), (vec![], vec![])]
+        {
+            let quick = Level::of_alike([canaries.clone(), baselines.clone()].concat().into_iter()).unwrap();
+            let full = level(&canaries, &baselines);
+            assert_eq!(quick.keep, full.keep);
+            let out =
+                |level: &Level, requests| level.sits_out(requests, true) || level.sits_out(requests, false);
+            assert!(
+                canaries.iter().chain(&baselines).all(|total| !out(&quick, *total) && !out(&full, *total))
+            );
+        }
+        assert_eq!(Level::of_alike([200, 211].into_iter()), None);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use mcp_core::{ErrorKind, SeamError};
-
-use super::sequential::{Seen, Terms, Verdict, alpha_contradiction, enough, shown};
+use super::sequential::{Seen, Terms, Verdict, alpha_contradiction, corrupt, enough, shown};
 use super::{CountTest, Judge, JudgeError, Judgement, RankTest};
 use crate::{Sample, Window};
 
@@ -95,9 +93,7 @@ impl Together {
             let judges = self.judges.iter().map(|_| Seen::default()).collect();
             return Ok(Kept { judges, verdict: None });
         }
-        let corrupt = |reason: &'static str| {
-            SeamError::new(ErrorKind::Corrupt, "read the state of judge together").with_source(reason)
-        };
+        let corrupt = |reason| corrupt("together", reason);
         let judges = state.get("judges").and_then(Value::as_array);
         let judges = judges.filter(|judges| judges.len() == self.judges.len());
         let judges = judges.ok_or_else(|| corrupt("it does not have a state of each of its judges"))?;
@@ -195,7 +191,7 @@ impl Together {
 mod tests {
     use std::time::Duration;
 
-    use mcp_core::Timestamp;
+    use mcp_core::{ErrorKind, Timestamp};
 
     use super::*;
     use crate::{Latencies, Metric};
