@@ -15,7 +15,7 @@ use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::PromotionError;
-pub(crate) use course::{Course, Standing};
+pub(crate) use course::{Course, Planned, Standing, kept};
 pub use edge::Edge;
 pub use event::{PlanEntry, PlanHappened, PlanRequested};
 use groups::{exclusion, groups};
