@@ -1,11 +1,15 @@
 //! Release plans: in which order artifacts that depend on each other are changed.
 
+#[cfg(test)]
+mod brute_force;
 mod course;
 mod edge;
 mod event;
 mod groups;
 mod next;
 mod request;
+#[cfg(test)]
+mod simulated;
 mod state;
 mod status;
 

@@ -355,6 +355,10 @@ impl Course {
         if let Some((_, other, _)) = busy.next() {
             return Err(format!("{} is under way", other.stage));
         }
+        // A group that has begun to go back is completed, whatever was done between its stages.
+        if own.iter().any(|other| *other != place && self.is(*other, PartState::Reversing)) {
+            return Ok(());
+        }
         let later = self.done.iter().rev().take_while(|done| **done != place);
         let mut later = later.filter(|done| !own.contains(done) && self.wave(**done) >= self.wave(place));
         match later.next().and_then(|done| self.part(*done)) {

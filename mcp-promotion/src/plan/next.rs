@@ -106,6 +106,7 @@ fn ended(plan: &Course, seen: &[Option<Seen>]) -> Vec<PlanHappened> {
         };
         found.push((since, event, failed));
     }
+    found.sort_by_key(|(since, ..)| *since);
     let consequence = found.iter_mut().find_map(|(.., failed)| failed.take());
     found.into_iter().map(|(_, event, _)| event).chain(consequence).collect()
 }
