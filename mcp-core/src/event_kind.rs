@@ -223,6 +223,8 @@ events! {
         PlanRequested(PlanRequested) = "mcp.promotion.plan.requested.v1",
         /// A release plan went from one state to another.
         PlanChanged(PlanChanged) = "mcp.promotion.plan.changed.v1",
+        /// A release plan went on in one of its stages.
+        PlanStageChanged(PlanStageChanged) = "mcp.promotion.plan.stage.changed.v1",
     }
 }
 
@@ -391,5 +393,21 @@ data! {
         to: String,
         /// Why; empty where the state says it all.
         reason: String,
+    }
+}
+
+data! {
+    /// A release plan went on in one of its stages.
+    PlanStageChanged {
+        /// Which plan.
+        plan: String,
+        /// Which stage.
+        stage: Name,
+        /// The newest promotion that the plan has requested there; empty where there is none.
+        promotion: String,
+        /// How far it is there now: `waiting`, `asked`, `done`, `reversing`, `back` or `astray`.
+        to: String,
+        /// What has happened, such as `web succeeded`.
+        what: String,
     }
 }

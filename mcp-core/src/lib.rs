@@ -55,9 +55,9 @@ pub use error::{ErrorKind, ParseError, SeamError};
 pub use event::{Event, Source};
 pub use event_kind::{
     ArtifactCorrupt, ArtifactPublished, ArtifactYanked, ChannelMoved, ContractRegistered, DocumentJudged,
-    EventKind, GlassBroken, GlassReviewed, PlanChanged, PlanRequested, PromotionChanged, PromotionDelayed,
-    PromotionEvent, PromotionRequested, PublishRefused, RegistryEvent, ReviewOverdue, StageCallFailed,
-    StageHeld, StageHoldLifted, ValidationEvent, VoteCast,
+    EventKind, GlassBroken, GlassReviewed, PlanChanged, PlanRequested, PlanStageChanged, PromotionChanged,
+    PromotionDelayed, PromotionEvent, PromotionRequested, PublishRefused, RegistryEvent, ReviewOverdue,
+    StageCallFailed, StageHeld, StageHoldLifted, ValidationEvent, VoteCast,
 };
 pub use fetch::{Fetch, Fetched};
 pub use finding::{Finding, Severity};

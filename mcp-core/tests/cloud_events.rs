@@ -13,9 +13,9 @@ use std::sync::Arc;
 use mcp_core::{
     ArtifactCorrupt, ArtifactPublished, ArtifactYanked, ChannelMoved, ContractRegistered, Digest,
     DocumentJudged, Event, EventKind, EventSink, Finding, FnSink, GlassBroken, GlassReviewed, Id, NullSink,
-    PlanChanged, PlanRequested, PromotionChanged, PromotionDelayed, PromotionEvent, PromotionRequested,
-    PublishRefused, RecordingSink, RegistryEvent, ReviewOverdue, Severity, Source, StageCallFailed,
-    StageHeld, StageHoldLifted, TeeSink, Timestamp, ValidationEvent, VoteCast,
+    PlanChanged, PlanRequested, PlanStageChanged, PromotionChanged, PromotionDelayed, PromotionEvent,
+    PromotionRequested, PublishRefused, RecordingSink, RegistryEvent, ReviewOverdue, Severity, Source,
+    StageCallFailed, StageHeld, StageHoldLifted, TeeSink, Timestamp, ValidationEvent, VoteCast,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -85,6 +85,14 @@ fn kinds() -> Vec<EventKind> {
             "running".into(),
             "halted".into(),
             "web failed".into(),
+        ))
+        .into(),
+        PromotionEvent::PlanStageChanged(PlanStageChanged::new(
+            "7".into(),
+            name(),
+            "web/3".into(),
+            "done".into(),
+            "web succeeded".into(),
         ))
         .into(),
     ]

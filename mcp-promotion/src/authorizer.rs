@@ -10,7 +10,7 @@ use mcp_core::{Name, Principal, SeamError};
 
 use crate::{Policy, PromotionError, PromotionId, Release, Vote};
 
-pub use operation::{OperateRequest, Operation, Permission};
+pub use operation::{OperateRequest, OperatedPlan, Operation, Permission};
 pub use roles::Roles;
 
 /// What somebody wants to vote on.
@@ -85,7 +85,7 @@ impl Standing {
 /// Says who may vote, and who may operate.
 ///
 /// Implemented by hosts, or [`AllowList`], or [`Roles`]; asked once for every approval, every rejection and every other command but a request, before it is
-/// recorded. That nobody approves what they requested, or reviews what they did, the engine looks after itself.
+/// recorded; for a command about a plan, its request included, once for each stage of the plan. That nobody approves what they requested, or reviews what they did, the engine looks after itself.
 ///
 /// # Cancel safety
 /// Callers may drop the future at any await.

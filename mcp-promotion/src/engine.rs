@@ -23,6 +23,9 @@ mod place;
 mod plan;
 mod plan_drive;
 mod plan_news;
+mod plan_pin;
+mod plan_request;
+mod plan_sight;
 mod plan_stream;
 mod preview;
 mod queries;
@@ -56,7 +59,7 @@ pub use builder::EngineBuilder;
 pub use drive::Step;
 use lane_slots::LaneSlots;
 use lanes::MakeLane;
-pub use plan::PlanPreview;
+pub use plan_request::PlanPreview;
 use stream::Loaded;
 pub use trouble::{Task, Trouble};
 pub use verify::Audit;
@@ -129,6 +132,9 @@ struct Inner {
     plans: plan_stream::Plans,
     stats: std::sync::Mutex<crate::Stats>,
     plan_news: plan_news::PlanNews,
+    sights: plan_sight::Sights,
+    /// Held while a plan is checked and recorded.
+    planning: Mutex<()>,
 }
 
 /// What the engine has of one stage, or of one lane of a stage.

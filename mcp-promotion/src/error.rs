@@ -65,6 +65,18 @@ pub enum PromotionError {
         /// The state it was to go to.
         to: PlanState,
     },
+    /// A stage belongs to another plan until that has ended.
+    #[error(
+        "plan the release: stage {stage} belongs to plan {plan}, which is {state}; wait until it has ended, or abort or acknowledge it"
+    )]
+    StagePlanned {
+        /// Which stage.
+        stage: Name,
+        /// Which plan.
+        plan: PlanId,
+        /// The state that plan is in.
+        state: PlanState,
+    },
     /// The pipeline has no such stage.
     #[error("find stage {stage}: the pipeline has none of this name")]
     UnknownStage {
@@ -256,6 +268,7 @@ impl PromotionError {
             Self::Denied { .. } => ErrorKind::Denied,
             Self::NotNow { .. }
             | Self::PlanNotNow { .. }
+            | Self::StagePlanned { .. }
             | Self::NoRollbackTarget { .. }
             | Self::StaleDriver { .. }
             | Self::Lease { .. }

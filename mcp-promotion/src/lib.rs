@@ -113,7 +113,7 @@ mod window;
 pub use actor::Actor;
 pub use approval::{Ballot, LevelTally, Tally, Vote, binding, tally};
 pub use authorizer::{
-    AllowList, Authorizer, OperateRequest, Operation, Permission, Roles, Standing, VoteRequest,
+    AllowList, Authorizer, OperateRequest, OperatedPlan, Operation, Permission, Roles, Standing, VoteRequest,
 };
 pub use blocker::{Blocker, LiftedBy};
 pub use engine::{Audit, Engine, EngineBuilder, PlanPreview, Settings, Step, Task, Trouble};

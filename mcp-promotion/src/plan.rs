@@ -1,11 +1,15 @@
 //! Release plans: in which order artifacts that depend on each other are changed.
 
+#[cfg(test)]
+mod brute_force;
 mod course;
 mod edge;
 mod event;
 mod groups;
 mod next;
 mod request;
+#[cfg(test)]
+mod simulated;
 mod state;
 mod status;
 
@@ -15,7 +19,7 @@ use mcp_core::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::PromotionError;
-pub(crate) use course::{Course, Standing};
+pub(crate) use course::{Course, Planned, Standing, kept};
 pub use edge::Edge;
 pub use event::{PlanEntry, PlanHappened, PlanRequested};
 use groups::{exclusion, groups};

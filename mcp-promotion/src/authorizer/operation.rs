@@ -3,9 +3,10 @@ use std::fmt;
 use mcp_core::{Name, Principal};
 use serde::{Deserialize, Serialize};
 
-use crate::Promotion;
+use crate::{PlanId, Promotion};
 
-/// What a person wants to do, other than to request a promotion and to vote.
+/// What a person wants to do, other than to request a promotion and to vote. Of a plan somebody may cancel, pause, resume, abort and
+/// acknowledge what the words say of a promotion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -38,6 +39,8 @@ pub enum Operation {
     BreakGlass,
     /// Review why the glass was broken.
     Review,
+    /// Ask for a release plan, which also takes back what it has done.
+    RequestPlan,
 }
 
 impl Operation {
@@ -69,6 +72,7 @@ impl fmt::Display for Operation {
             Self::ReleaseLease => "release the lease of",
             Self::BreakGlass => "break the glass for",
             Self::Review => "review",
+            Self::RequestPlan => "request a plan for",
         })
     }
 }
@@ -85,10 +89,31 @@ pub struct OperateRequest<'a> {
     pub stage: &'a Name,
     /// About which promotion; `None` where it is about the stage, or about a promotion that is yet to be requested.
     pub promotion: Option<&'a Promotion>,
+    /// About which plan that changes the stage; `None` where it is about none, or about one that is yet to be requested. What a plan does to
+    /// several stages is asked for each of them.
+    pub plan: Option<OperatedPlan<'a>>,
+}
+
+/// A plan that somebody wants to do something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OperatedPlan<'a> {
+    /// Which plan.
+    pub id: PlanId,
+    /// Who asked for it.
+    pub requester: &'a Principal,
+}
+
+impl<'a> OperatedPlan<'a> {
+    /// All fields, in their order.
+    #[must_use]
+    pub const fn new(id: PlanId, requester: &'a Principal) -> Self {
+        Self { id, requester }
+    }
 }
 
 impl<'a> OperateRequest<'a> {
-    /// All fields, in their order.
+    /// About a promotion or a stage: all fields but the plan, in their order.
     #[must_use]
     pub const fn new(
         who: &'a Principal,
@@ -96,7 +121,14 @@ impl<'a> OperateRequest<'a> {
         stage: &'a Name,
         promotion: Option<&'a Promotion>,
     ) -> Self {
-        Self { who, operation, stage, promotion }
+        Self { who, operation, stage, promotion, plan: None }
+    }
+
+    /// The same about a plan.
+    #[must_use]
+    pub const fn of_plan(mut self, plan: OperatedPlan<'a>) -> Self {
+        self.plan = Some(plan);
+        self
     }
 }
 

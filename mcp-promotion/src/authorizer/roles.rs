@@ -18,8 +18,8 @@ pub struct Roles {
     pub voters: BTreeSet<Name>,
     /// The groups that may approve each level, and that may reject; nobody may approve a level that is not named.
     pub levels: BTreeMap<Name, BTreeSet<Name>>,
-    /// The groups that may operate: cancel, pause, hold, roll back and all the rest but what the next two say; none by default. Who
-    /// requested a promotion may always cancel it, and who may vote may veto.
+    /// The groups that may operate: cancel, pause, hold, roll back, ask for plans and all the rest but what the next two say; none by
+    /// default. Who requested a promotion or a plan may always cancel it, and who may vote may veto.
     pub operators: BTreeSet<Name>,
     /// The groups that may break the glass; none by default.
     pub glass_breakers: BTreeSet<Name>,
@@ -43,7 +43,8 @@ impl Roles {
     }
 
     fn permission(&self, request: &OperateRequest<'_>) -> Permission {
-        let own = request.promotion.is_some_and(|promotion| promotion.requester == *request.who);
+        let of_promotion = request.promotion.map(|promotion| &promotion.requester);
+        let own = of_promotion.or(request.plan.map(|plan| plan.requester)) == Some(request.who);
         let groups = match request.operation {
             Operation::Veto => return Permission::Granted,
             Operation::Cancel if own => return Permission::Granted,

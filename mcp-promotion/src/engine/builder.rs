@@ -252,6 +252,8 @@ impl EngineBuilder {
             plans: super::plan_stream::Plans::default(),
             stats: std::sync::Mutex::default(),
             plan_news: PlanNews::new(),
+            sights: super::plan_sight::Sights::default(),
+            planning: tokio::sync::Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }

@@ -83,6 +83,48 @@ impl Engine {
         self.add_lane(slot, &Arc::new(lane))
     }
 
+    /// The stage, or the lane, that a plan brings `release` into. A lane may be one that its first request opens.
+    ///
+    /// # Errors
+    /// `NotFound` for neither; `Conflict` for a stage with lanes as a whole, for a lane of one that has none any more, and for a lane that
+    /// cannot have the artifacts.
+    pub(super) async fn slot_for_plan(
+        &self,
+        stage: &Name,
+        release: &Release,
+    ) -> Result<&Slot, PromotionError> {
+        let slot = match self.slot(stage).await {
+            Err(PromotionError::UnknownStage { stage }) => {
+                let opened = self.new_lane(&stage, release).await?;
+                return opened.ok_or(PromotionError::UnknownStage { stage });
+            }
+            slot => slot?,
+        };
+        Self::as_one(slot, "plan a release into")?;
+        let slot = self.lane_for(slot, release).await?;
+        if let Some(whole) = self.whole(slot).await? {
+            let artifacts = release.artifacts().iter().map(|artifact| artifact.reference.name.clone());
+            whole.may_have(&Lane { name: stage.clone(), artifacts: artifacts.collect() })?;
+        }
+        Ok(slot)
+    }
+
+    /// The lane of this name that the first request for `release` would open.
+    pub(super) async fn new_lane(
+        &self,
+        name: &Name,
+        release: &Release,
+    ) -> Result<Option<&Slot>, PromotionError> {
+        for whole in self.may_contain(name).filter(|whole| whole.policy.queue.is_parallel()) {
+            let lane = Lane::of(&whole.name, release)?;
+            if lane.name == *name {
+                self.load(whole).await?.may_have(&lane)?;
+                return self.add_lane(whole, &Arc::new(lane)).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// What a stage with lanes does only in one of them.
     ///
     /// # Errors

@@ -1,14 +1,15 @@
 use mcp_core::{
-    Event, EventKind, GlassBroken, GlassReviewed, Name, PlanChanged, PlanRequested, PromotionChanged,
-    PromotionDelayed, PromotionEvent, PromotionRequested, ReviewOverdue, Source, StageCallFailed, StageHeld,
-    StageHoldLifted, VoteCast,
+    Event, EventKind, GlassBroken, GlassReviewed, Name, PlanChanged, PlanRequested, PlanStageChanged,
+    PromotionChanged, PromotionDelayed, PromotionEvent, PromotionRequested, ReviewOverdue, Source,
+    StageCallFailed, StageHeld, StageHoldLifted, VoteCast,
 };
 
 use super::{Engine, Slot};
 use crate::approval::tally;
 use crate::host;
 use crate::machine::StageState;
-use crate::{Entry, Happened, PlanEntry, PlanHappened, PlanId};
+use crate::plan::Course;
+use crate::{Entry, Happened, PartState, PlanEntry, PlanHappened, PlanId, PromotionId, State};
 
 /// The feeds of all engines have their part of the world named like this.
 const ENGINE: &str = "promotion";
@@ -32,12 +33,12 @@ impl Engine {
         }
     }
 
-    /// The same for a plan, whose stream had `before` events.
-    pub(super) fn emit_plan(&self, id: PlanId, before: u64, entries: &[PlanEntry]) {
+    /// The same for a plan, whose stream had `before` events; `course` is the plan shortly before them, or after.
+    pub(super) fn emit_plan(&self, id: PlanId, before: u64, entries: &[PlanEntry], course: Option<&Course>) {
         let Ok(engine) = ENGINE.parse::<Name>() else { return };
         let source = Source::new(&engine, id.0);
         for (position, entry) in (before.saturating_add(1)..).zip(entries) {
-            if let Some(event) = plan_news(id, &entry.what) {
+            if let Some(event) = plan_news(id, &entry.what, course) {
                 let subject = format!("plan/{id}");
                 let event = Event::new(entry.at, source.clone(), subject, position, EventKind::from(event));
                 host::tell(|| self.inner.events.emit(&event));
@@ -94,8 +95,32 @@ fn news(state: &StageState, entry: &Entry, position: u64) -> Option<PromotionEve
     })
 }
 
-fn plan_news(id: PlanId, what: &PlanHappened) -> Option<PromotionEvent> {
+fn plan_news(id: PlanId, what: &PlanHappened, course: Option<&Course>) -> Option<PromotionEvent> {
     let plan = id.to_string();
+    let settled = |back: bool| if back { PartState::Back } else { PartState::Astray };
+    let (stage, to, promotion) = match what {
+        PlanHappened::Asked { stage, promotion } => (stage, PartState::Asked, Some(*promotion)),
+        PlanHappened::Reversing { stage, promotion } => (stage, PartState::Reversing, Some(*promotion)),
+        PlanHappened::Ended { stage, state: State::Succeeded, .. } => (stage, PartState::Done, None),
+        PlanHappened::Ended { stage, back, .. }
+        | PlanHappened::Lost { stage, back }
+        | PlanHappened::Reversed { stage, back, .. } => (stage, settled(*back), None),
+        PlanHappened::Withdrawn { stage } | PlanHappened::Settled { stage } => (stage, PartState::Back, None),
+        _ => return plan_as_a_whole(plan, what),
+    };
+    let known = || course.and_then(|course| course.part(course.place(stage)?)?.1.promotion);
+    let number = promotion.or_else(known);
+    let promotion = number.map(|number| PromotionId::new(stage.clone(), number).to_string());
+    Some(PromotionEvent::PlanStageChanged(PlanStageChanged::new(
+        plan,
+        stage.clone(),
+        promotion.unwrap_or_default(),
+        to.to_string(),
+        what.to_string(),
+    )))
+}
+
+fn plan_as_a_whole(plan: String, what: &PlanHappened) -> Option<PromotionEvent> {
     Some(match what {
         PlanHappened::Requested(requested) => {
             let stages = requested.plan.waves().iter().flatten().flatten().count() as u64;

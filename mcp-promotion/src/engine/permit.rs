@@ -1,7 +1,7 @@
-use mcp_core::Principal;
+use mcp_core::{Name, Principal};
 
 use super::{Engine, Slot};
-use crate::authorizer::{OperateRequest, Operation, Permission};
+use crate::authorizer::{OperateRequest, OperatedPlan, Operation, Permission};
 use crate::host;
 use crate::machine::RESERVED;
 use crate::{Actor, PromotionError, PromotionId};
@@ -53,21 +53,44 @@ impl Engine {
             Some(number) => Some(self.promotion(slot, &state, number).await?),
             None => None,
         };
+        let request = OperateRequest::new(&actor.who, operation, &slot.name, promotion.as_deref());
+        self.permit_to(&request, &subject).await
+    }
+
+    /// The same about a plan that changes these stages: whoever may not do it in one of them may not do it. `plan` is `None` for one that is
+    /// yet to be requested.
+    pub(super) async fn permit_plan(
+        &self,
+        plan: Option<OperatedPlan<'_>>,
+        stages: impl IntoIterator<Item = &Name>,
+        operation: Operation,
+        who: &Principal,
+    ) -> Result<(), PromotionError> {
+        for stage in stages {
+            let request = OperateRequest::new(who, operation, stage, None);
+            let (request, subject) = match plan {
+                Some(plan) => (request.of_plan(plan), format!("plan {} in stage {stage}", plan.id)),
+                None => (request, format!("stage {stage}")),
+            };
+            self.permit_to(&request, &subject).await?;
+        }
+        Ok(())
+    }
+
+    async fn permit_to(&self, request: &OperateRequest<'_>, subject: &str) -> Result<(), PromotionError> {
+        let OperateRequest { who, operation, .. } = request;
         let permission = match &self.inner.authorizer {
             None => operation.by_default(),
             Some(authorizer) => {
-                let request = OperateRequest::new(&actor.who, operation, &slot.name, promotion.as_deref());
-                let attempted = format!("ask whether {} may {operation} {subject}", actor.who);
-                host::call("authorizer", || authorizer.may_operate(&request))
+                let attempted = format!("ask whether {who} may {operation} {subject}");
+                host::call("authorizer", || authorizer.may_operate(request))
                     .await
                     .map_err(PromotionError::seam(attempted))?
             }
         };
         match permission {
             Permission::Granted => Ok(()),
-            Permission::Denied { who_may } => {
-                Err(denied(&format!("{operation} {subject}"), &actor.who, &who_may))
-            }
+            Permission::Denied { who_may } => Err(denied(&format!("{operation} {subject}"), who, &who_may)),
         }
     }
 }

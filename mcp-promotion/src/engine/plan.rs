@@ -1,30 +1,14 @@
-use std::collections::BTreeMap;
-
-use mcp_core::{Digest, Id, Name, Principal};
+use mcp_core::{Digest, Name, Principal};
 
 use super::Engine;
 use super::plan_stream::{LoadedPlan, PREFIX, stream};
+use crate::authorizer::{OperatedPlan, Operation};
 use crate::host;
-use crate::plan::{
-    Course, Edge, PartState, Plan, PlanEntry, PlanHappened, PlanId, PlanRequest, PlanRequested, PlanState,
-    PlanStatus, changed,
-};
-use crate::{Actor, Blocker, PromotionError, PromotionId, Release, UsedRequestId};
+use crate::plan::{Course, PartState, PlanEntry, PlanHappened, PlanId, PlanState, PlanStatus, changed};
+use crate::{Actor, Blocker, PromotionError, PromotionId, UsedRequestId};
 
 /// How often a command is decided again because others were faster.
 const ATTEMPTS: u32 = 32;
-
-/// What a plan would do: what [`Engine::preview_plan`] answers.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct PlanPreview {
-    /// The order in which the stages would be changed; the way back is its [`rollback`](Plan::rollback).
-    pub plan: Plan,
-    /// Why one stage goes before another one, for each pair that needs an order.
-    pub edges: Vec<Edge>,
-    /// What each stage runs now, which is what a rollback would bring back; stages that run nothing are absent.
-    pub base: BTreeMap<Name, Release>,
-}
 
 /// What a person wants of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +33,16 @@ impl Order {
         }
     }
 
+    const fn operation(self) -> Operation {
+        match self {
+            Self::Cancel => Operation::Cancel,
+            Self::Pause => Operation::Pause,
+            Self::Abort => Operation::Abort,
+            Self::Resume => Operation::Resume,
+            Self::Acknowledge => Operation::Acknowledge,
+        }
+    }
+
     /// What it does to a plan; `None` when it cannot be done now.
     fn decide(self, course: &Course, reason: &str, by: Principal) -> Option<PlanHappened> {
         let to = self.to(course.state);
@@ -69,102 +63,9 @@ impl Order {
 /// plan. It has a stream of its own, and no lease: each thing that it does to a stage is a request or a withdrawal there, appended together
 /// with (or under the condition of) the version of the plan's stream, so that a driver that has missed something appends nothing.
 ///
-/// Commands are idempotent by the request id of their [`Actor`], and fail as those for promotions do.
+/// Commands are idempotent by the request id of their [`Actor`], and fail as those for promotions do: with `Denied`, telling who may, where
+/// the [`Authorizer`](crate::Authorizer) says that somebody may not do it in one of the stages.
 impl Engine {
-    /// Asks for a plan; a driver requests the promotions of its first wave.
-    ///
-    /// # Errors
-    /// `Invalid`, naming the reason, when there is no such plan, or when a stage runs something else than the request says. `NotFound` for an
-    /// unknown stage. `Conflict` when the request id was used for another plan. `Exhausted` when it is larger than an event of the journal may
-    /// be.
-    pub async fn request_plan(
-        &self,
-        request: &PlanRequest,
-        actor: impl TryInto<Actor, Error: Into<PromotionError>>,
-    ) -> Result<PlanId, PromotionError> {
-        let Actor { who: requester, request: key } = Self::person(actor)?;
-        let id = PlanId(match &key {
-            // The same request id finds the same stream.
-            Some(key) => {
-                let digest = Digest::of(format!("mcp plan\n{key}").as_bytes());
-                Id::from_u128(u128::from_be_bytes(*digest.as_bytes().first_chunk().unwrap_or(&[0; 16])))
-            }
-            None => self.inner.ids.next_id(),
-        });
-        let used = match key {
-            Some(key) => Some(UsedRequestId { command: fingerprint(&(request, &requester))?, id: key }),
-            None => None,
-        };
-        if let Some(before) = &self.load_plan(id).await?.course {
-            return match used {
-                Some(used) if before.requests.get(&used.id) == Some(&used.command) => Ok(id),
-                Some(used) => Err(PromotionError::reused(&stream(id)?, &used.id)),
-                None => Err(PromotionError::Plan { reason: format!("the id {id} was given out before") }),
-            };
-        }
-        let plan = request.plan()?;
-        let base = self.check_base(request).await?;
-        let requested = PlanRequested { request: request.clone(), requester, plan, base };
-        let what = PlanHappened::Requested(Box::new(requested));
-        let entry = PlanEntry { at: self.now(), request: used.clone(), what };
-        if self.append_plan(id, &LoadedPlan::nothing(id)?, &[entry]).await?.is_some() {
-            return Ok(id);
-        }
-        match (&self.load_plan(id).await?.course, used) {
-            (Some(before), Some(used)) if before.requests.get(&used.id) == Some(&used.command) => Ok(id),
-            (Some(_), Some(used)) => Err(PromotionError::reused(&stream(id)?, &used.id)),
-            _ => Err(PromotionError::Contended { stream: stream(id)?, attempts: 1 }),
-        }
-    }
-
-    /// What a plan would do, without asking for it: nothing is written, and nothing is pinned.
-    ///
-    /// # Errors
-    /// Those of [`request_plan`](Self::request_plan) that the request itself is the reason of.
-    pub async fn preview_plan(&self, request: &PlanRequest) -> Result<PlanPreview, PromotionError> {
-        let (plan, edges) = (request.plan()?, request.edges()?);
-        Ok(PlanPreview { plan, edges, base: self.check_base(request).await? })
-    }
-
-    /// What the stages run, if that is what the request says.
-    async fn check_base(&self, request: &PlanRequest) -> Result<BTreeMap<Name, Release>, PromotionError> {
-        let refuse = |reason: String| Err(PromotionError::Plan { reason });
-        let mut base = BTreeMap::new();
-        for (stage, release) in request.releases()? {
-            let slot = self.slot(&stage).await?;
-            Self::as_one(slot, "plan a release into")?;
-            let state = self.load(slot).await?;
-            if state.is_unsettled() {
-                return refuse(format!(
-                    "nobody knows what {stage} runs since a failure there was acknowledged"
-                ));
-            }
-            let current = state.current().map(|deployed| &deployed.release);
-            let mut runs: BTreeMap<_, _> = current
-                .into_iter()
-                .flat_map(|release| release.artifacts())
-                .map(|artifact| (&artifact.reference.name, &artifact.reference.version))
-                .collect();
-            for item in request.items.iter().filter(|item| item.stage == stage) {
-                let name = &item.artifact.reference.name;
-                let found = runs.remove(name);
-                if found != item.from.as_ref() {
-                    let shown = |version: Option<&_>| version.map_or("none".to_owned(), ToString::to_string);
-                    let (found, from) = (shown(found), shown(item.from.as_ref()));
-                    return refuse(format!("of {name}, {stage} runs {found}, and the request says {from}"));
-                }
-            }
-            if let Some((name, version)) = runs.into_iter().next() {
-                return refuse(format!("{stage} also runs {name} {version}, which the request leaves out"));
-            }
-            if current.is_some_and(|current| current.digest() == release.digest()) {
-                return refuse(format!("{stage} runs all of this already; name it as present instead"));
-            }
-            base.extend(current.map(|current| (stage, current.clone())));
-        }
-        Ok(base)
-    }
-
     /// A plan as it stands.
     ///
     /// # Errors
@@ -189,7 +90,8 @@ impl Engine {
     }
 
     /// What keeps the promotions of a plan from going on, each with its blockers; who lets the plan itself go on is said by
-    /// [`PlanStatus::lifted_by`].
+    /// [`PlanStatus::lifted_by`]. A stage that the pipeline has lost holds up the plan that must still change it; where nothing was
+    /// requested there yet, the number of its promotion is 0.
     ///
     /// # Errors
     /// `NotFound`.
@@ -207,6 +109,16 @@ impl Engine {
                 if !blockers.is_empty() {
                     list.push((promotion, blockers));
                 }
+                continue;
+            }
+            let waits = match course.state {
+                PlanState::Running => part.state == PartState::Waiting,
+                PlanState::RollingBack => matches!(part.state, PartState::Done | PartState::Astray),
+                _ => false,
+            };
+            if waits && self.part_slot(planned).await?.is_none() {
+                let promotion = PromotionId::new(planned.stage.clone(), part.promotion.unwrap_or_default());
+                list.push((promotion, vec![Blocker::StageGone { stage: planned.stage.clone() }]));
             }
         }
         Ok(list)
@@ -318,6 +230,7 @@ impl Engine {
             }),
             None => None,
         };
+        let mut permitted = false;
         for _ in 0..ATTEMPTS {
             let loaded = self.load_plan(id).await?;
             let Some(course) = &loaded.course else {
@@ -328,6 +241,12 @@ impl Engine {
             {
                 let same = *command == used.command;
                 return if same { Ok(()) } else { Err(PromotionError::reused(&stream(id)?, &used.id)) };
+            }
+            if !permitted {
+                let plan = OperatedPlan::new(id, course.requester());
+                let stages = course.parts().map(|(_, planned, _)| &planned.stage);
+                self.permit_plan(Some(plan), stages, order.operation(), &who).await?;
+                permitted = true;
             }
             let (state, to) = (course.state, order.to(course.state));
             let what = order.decide(course, &reason, who.clone());
@@ -341,7 +260,7 @@ impl Engine {
     }
 }
 
-fn fingerprint(command: &impl serde::Serialize) -> Result<Digest, PromotionError> {
+pub(super) fn fingerprint(command: &impl serde::Serialize) -> Result<Digest, PromotionError> {
     let json = serde_json::to_vec(command).map_err(|error| PromotionError::Internal {
         attempted: "write a command as JSON".to_owned(),
         reason: error.to_string(),

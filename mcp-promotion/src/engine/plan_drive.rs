@@ -5,30 +5,15 @@ use mcp_core::{ErrorKind, Name, Timestamp};
 
 use super::commands::Ask;
 use super::drive::{MAX_OVERTAKEN, Step};
+use super::plan_sight::Sight;
 use super::plan_stream::LoadedPlan;
 use super::stop::Stop;
 use super::stream::Change;
 use super::{Engine, Task};
 use crate::journal::Append;
 use crate::machine::Command;
-use crate::plan::{
-    Course, PlanEntry, PlanHappened, PlanId, PlanNext, PlanState, Runs, Seen, Standing, changed, failure,
-    next,
-};
+use crate::plan::{Course, PlanEntry, PlanHappened, PlanId, PlanNext, PlanState, changed, failure, next};
 use crate::{Actor, Kind, PromotionError};
-
-/// What a driver has seen of the stages of a plan, by their place.
-///
-/// What is seen may be behind what other processes have done, as if they did it later. But it is never behind the plan: a stage is looked at
-/// again when an event of the plan has named it.
-#[derive(Debug, Default)]
-struct Sight {
-    seen: Vec<Option<Seen>>,
-    /// How far the plan was in each stage when that was looked at.
-    parts: Vec<Standing>,
-    /// How many changes of stages this engine knew of.
-    news: u64,
-}
 
 /// Driving plans: look at the stages, then one append.
 impl Engine {
@@ -38,8 +23,14 @@ impl Engine {
         let plans = self.plans().await;
         self.note(Task::Plans, &plans);
         for id in plans? {
-            let step = self.step_plan(id, &mut Sight::default()).await;
+            let mut sight = self.inner.sights.take(id);
+            // What this engine drives it has just read, and knows what has changed there.
+            sight.forget(|stage| self.met(stage).is_none_or(|slot| slot.stage.is_none()));
+            let step = self.step_plan(id, &mut sight).await;
             self.note(Task::Plan(id), &step);
+            if step.is_ok() {
+                self.inner.sights.keep(id, sight);
+            }
             match step {
                 Ok(Step::Waiting(_)) => {}
                 Ok(step) => return Ok(step),
@@ -52,6 +43,8 @@ impl Engine {
     /// One step in one plan; whatever is not in `sight` yet, or has changed since, is looked at.
     async fn step_plan(&self, id: PlanId, sight: &mut Sight) -> Result<Step, PromotionError> {
         if self.remembered_plan(id).await.is_some_and(|plan| plan.is_over()) {
+            *sight = Sight::default();
+            self.inner.troubles.over(&Task::UnpinPlan(id));
             return Ok(Step::Waiting(None));
         }
         let loaded = self.load_plan(id).await?;
@@ -64,6 +57,8 @@ impl Engine {
             let place = match &todo {
                 PlanNext::Ask(place) | PlanNext::Reverse(place) | PlanNext::Withdraw(place) => *place,
                 PlanNext::Record(events) => return self.record_plan(id, &loaded, events.clone()).await,
+                PlanNext::Pin => return self.pin_plan(id, &loaded, course).await,
+                PlanNext::Unpin => return self.unpin_plan(id, &loaded, course).await,
                 PlanNext::Wait => return Ok(Step::Waiting(None)),
             };
             // Before anything is done to a stage it is looked at once more.
@@ -88,62 +83,7 @@ impl Engine {
         }
     }
 
-    /// Looks at all stages, or at those that have changed since the last look.
-    async fn look(&self, course: &Course, sight: &mut Sight) -> Result<(), PromotionError> {
-        let mut places = Vec::new();
-        match self.inner.plan_news.since(sight.news) {
-            Some((changed, news)) if !sight.seen.is_empty() => {
-                places.extend(changed.iter().filter_map(|stage| course.place(stage)));
-                sight.news = news;
-            }
-            _ => {
-                sight.news = self.inner.plan_news.end();
-                (sight.seen, sight.parts) = (Vec::new(), Vec::new());
-            }
-        }
-        for (place, _, part) in course.parts() {
-            if sight.parts.get(place) != Some(&part) {
-                places.push(place);
-            }
-        }
-        sight.parts = course.parts().map(|(_, _, part)| part).collect();
-        sight.seen.resize(sight.parts.len(), None);
-        for place in places {
-            if let Err(error) = self.look_at(course, sight, place).await {
-                // What was not seen is looked at the next time.
-                *sight = Sight::default();
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks at one stage, as far as this pipeline knows it; whether something else was known of it.
-    async fn look_at(
-        &self,
-        course: &Course,
-        sight: &mut Sight,
-        place: usize,
-    ) -> Result<bool, PromotionError> {
-        let (Some((planned, part)), Some(known)) = (course.part(place), sight.seen.get_mut(place)) else {
-            return Ok(false);
-        };
-        let seen = match self.slot(&planned.stage).await {
-            Err(PromotionError::UnknownStage { .. }) => None,
-            Err(error) => return Err(error),
-            Ok(slot) => {
-                let state = self.load(slot).await?;
-                let promotion = match part.promotion {
-                    Some(number) => Some(self.promotion(slot, &state, number).await?.state),
-                    None => None,
-                };
-                Some(Seen { promotion, runs: Runs::of(planned, &state) })
-            }
-        };
-        Ok(std::mem::replace(known, seen) != seen)
-    }
-
-    async fn record_plan(
+    pub(super) async fn record_plan(
         &self,
         id: PlanId,
         loaded: &LoadedPlan,
@@ -166,45 +106,55 @@ impl Engine {
         kind: Kind,
         stage: Name,
     ) -> Result<Step, PromotionError> {
-        let (slot, at) = (self.slot(&stage).await?, self.now());
         let Some((part, _)) = course.place(&stage).and_then(|place| course.part(place)) else {
             return Ok(Step::Waiting(None));
         };
-        let (release, policy) = match kind {
-            Kind::Deploy => (part.release.clone(), Arc::clone(&slot.policy)),
-            Kind::Rollback => match &part.base {
-                Some(base) => (base.clone(), Arc::new(slot.policy.for_rollback())),
-                None => return Ok(Step::Waiting(None)),
-            },
+        let release = match (kind, &part.base) {
+            (Kind::Deploy, _) => part.release.clone(),
+            (Kind::Rollback, Some(base)) => base.clone(),
+            (Kind::Rollback, None) => return Ok(Step::Waiting(None)),
         };
-        let also = |promotion: u64| -> Result<Append, PromotionError> {
+        let at = self.now();
+        let entry = |promotion: u64| {
             let stage = stage.clone();
             let what = match kind {
                 Kind::Deploy => PlanHappened::Asked { stage, promotion },
                 Kind::Rollback => PlanHappened::Reversing { stage, promotion },
             };
-            Ok(loaded.write(id, &[PlanEntry { at, request: None, what }])?.0)
+            PlanEntry { at, request: None, what }
         };
-        let actor = Actor::from(course.requester().clone());
-        let ask = Ask { also: Some(&also), ..Ask::new(kind, release, policy, actor) };
-        match self.ask(slot, ask).await {
-            Ok(_) => Ok(Step::Advanced(loaded.chain.stream().clone())),
-            Err(PromotionError::NoRollbackTarget { reason, .. }) => {
-                let reason = format!("roll back {stage}: {reason}");
-                let stuck = changed(course, PlanState::Stuck, reason, None);
-                self.record_plan(id, loaded, vec![stuck]).await
+        let also = |promotion: u64| -> Result<Append, PromotionError> {
+            Ok(loaded.write(id, &[entry(promotion)])?.0)
+        };
+        let asked = async {
+            let slot = self.slot_for_plan(&stage, &release).await?;
+            let policy = match kind {
+                Kind::Deploy => Arc::clone(&slot.policy),
+                Kind::Rollback => Arc::new(slot.policy.for_rollback()),
+            };
+            let actor = Actor::from(course.requester().clone());
+            let ask = Ask { also: Some(&also), ..Ask::new(kind, release.clone(), policy, actor) };
+            self.ask(slot, ask).await
+        };
+        let reason = match asked.await {
+            Ok(promotion) => {
+                self.emit_plan(id, loaded.chain.version(), &[entry(promotion.number)], Some(course));
+                return Ok(Step::Advanced(loaded.chain.stream().clone()));
             }
+            Err(PromotionError::NoRollbackTarget { reason, .. }) => format!("roll back {stage}: {reason}"),
+            // Such as a stage that has lanes since.
+            Err(error @ (PromotionError::Lane { .. } | PromotionError::HasLanes { .. })) => error.to_string(),
             // Such as an artifact that was never published: asking again does not help.
             Err(error @ PromotionError::Seam { .. }) if error.kind() != ErrorKind::Unavailable => {
-                let reason = format!("{error}: {}", error.kind());
-                let failed = match kind {
-                    Kind::Deploy => failure(course, reason),
-                    Kind::Rollback => changed(course, PlanState::Stuck, reason, None),
-                };
-                self.record_plan(id, loaded, vec![failed]).await
+                format!("{error}: {}", error.kind())
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        let failed = match kind {
+            Kind::Deploy => failure(course, reason),
+            Kind::Rollback => changed(course, PlanState::Stuck, reason, None),
+        };
+        self.record_plan(id, loaded, vec![failed]).await
     }
 
     /// Withdraws the pending promotion of a plan that does not want it any more, in one append with the event that says so.
@@ -220,13 +170,13 @@ impl Engine {
             return Ok(Step::Waiting(None));
         };
         let (at, by) = (self.now(), course.requester().clone());
-        let also = |_| -> Result<Append, PromotionError> {
-            let what = PlanHappened::Withdrawn { stage: stage.clone() };
-            Ok(loaded.write(id, &[PlanEntry { at, request: None, what }])?.0)
-        };
+        let what = PlanHappened::Withdrawn { stage: stage.clone() };
+        let entries = [PlanEntry { at, request: None, what }];
+        let also = |_| -> Result<Append, PromotionError> { Ok(loaded.write(id, &entries)?.0) };
         let command = Command::Cancel { promotion, by };
         let change = Change { also: Some(&also), ..Change::command(&command, None) };
         self.commit(self.slot(stage).await?, change).await?;
+        self.emit_plan(id, loaded.chain.version(), &entries, Some(course));
         Ok(Step::Advanced(loaded.chain.stream().clone()))
     }
 

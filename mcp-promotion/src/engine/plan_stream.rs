@@ -31,7 +31,7 @@ impl LoadedPlan {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.course.as_ref().is_some_and(|course| course.state.is_terminal())
+        self.course.as_ref().is_some_and(Course::is_over)
     }
 
     fn apply(&mut self, id: PlanId, entry: &PlanEntry) -> Result<(), String> {
@@ -127,7 +127,7 @@ impl Engine {
             Ok(()) => {
                 let after = Arc::new(after);
                 self.remember_plan(id, &after).await;
-                self.emit_plan(id, loaded.chain.version(), entries);
+                self.emit_plan(id, loaded.chain.version(), entries, after.course.as_ref());
                 self.inner.plan_news.tell(None);
                 Ok(Some(after))
             }

@@ -19,6 +19,8 @@ pub enum Task {
     Plan(PlanId),
     /// Looking for plans.
     Plans,
+    /// Giving up the pin of this plan, whose artifacts stay for longer than needed.
+    UnpinPlan(PlanId),
 }
 
 impl fmt::Display for Task {
@@ -28,6 +30,7 @@ impl fmt::Display for Task {
             Self::Unpin(promotion) => write!(f, "give up the pin of {promotion}"),
             Self::Plan(plan) => write!(f, "drive plan {plan}"),
             Self::Plans => f.write_str("look for plans"),
+            Self::UnpinPlan(plan) => write!(f, "give up the pin of plan {plan}"),
         }
     }
 }

@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mcp_core::{Digest, Name, Principal, RequestId, Timestamp, Usage, UsageReason};
+use mcp_core::{Artifact, Digest, Holder, Name, Principal, RequestId, Timestamp, Usage, UsageReason};
 
 use super::status::{Part, PartState, PlanId, PlanStatus};
 use super::{Plan, PlanEntry, PlanHappened, PlanRequest, PlanState};
@@ -16,6 +16,7 @@ pub(crate) struct Course {
     fixed: Arc<Fixed>,
     pub(crate) state: PlanState,
     pub(crate) reason: String,
+    pin: Pinning,
     parts: Vec<Standing>,
     /// The stages that have succeeded and were not taken back, in the order in which they did.
     pub(crate) done: Vec<usize>,
@@ -34,6 +35,18 @@ struct Fixed {
     /// Sorted by name.
     stages: Vec<Planned>,
     groups: Vec<Vec<usize>>,
+    holder: Option<Holder>,
+}
+
+/// How far the pin of a plan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pinning {
+    /// It has none.
+    None,
+    /// It expires by itself.
+    Expiring,
+    Lasting,
+    Released,
 }
 
 /// One stage, as planned.
@@ -91,8 +104,10 @@ impl Course {
             plan: requested.plan.clone(),
             stages,
             groups,
+            holder: requested.holder.clone(),
         };
         Ok(Self {
+            pin: if fixed.holder.is_some() { Pinning::Expiring } else { Pinning::None },
             fixed: Arc::new(fixed),
             state: PlanState::Running,
             reason: String::new(),
@@ -167,7 +182,7 @@ impl Course {
     /// Goes on by one event. Replaying a stream checks it: an event that breaks the order of the waves, the reverse order of the way back, or
     /// the table of states is refused with the reason, and nothing has changed.
     pub(crate) fn apply(&mut self, entry: &PlanEntry) -> Result<(), String> {
-        if self.state.is_terminal() {
+        if self.state.is_terminal() && entry.what != PlanHappened::Unpinned {
             return Err(format!("the plan is {}, and nothing comes after that", self.state));
         }
         match &entry.what {
@@ -207,6 +222,15 @@ impl Course {
             PlanHappened::Settled { stage } => {
                 let place = self.expect(stage, &[PartState::Done, PartState::Astray])?;
                 self.go_on(place, PartState::Back, None);
+            }
+            PlanHappened::Pinned => {
+                let to = if self.pin == Pinning::Expiring { Some(Pinning::Lasting) } else { None };
+                self.pin = to.ok_or("it has no pin that could be made lasting")?;
+            }
+            PlanHappened::Unpinned => {
+                let to = if self.is_pinned() { Some(Pinning::Released) } else { None };
+                let to = to.filter(|_| self.state.is_terminal());
+                self.pin = to.ok_or("it has no pin that could be given up")?;
             }
             PlanHappened::Changed { from, to, reason, .. } => {
                 self.may_change(*from, *to)?;
@@ -331,6 +355,10 @@ impl Course {
         if let Some((_, other, _)) = busy.next() {
             return Err(format!("{} is under way", other.stage));
         }
+        // A group that has begun to go back is completed, whatever was done between its stages.
+        if own.iter().any(|other| *other != place && self.is(*other, PartState::Reversing)) {
+            return Ok(());
+        }
         let later = self.done.iter().rev().take_while(|done| **done != place);
         let mut later = later.filter(|done| !own.contains(done) && self.wave(**done) >= self.wave(place));
         match later.next().and_then(|done| self.part(*done)) {
@@ -354,6 +382,31 @@ impl Course {
         if fits { Ok(()) } else { Err(format!("its stages do not stand so that it could be {to}")) }
     }
 
+    pub(crate) fn holder(&self) -> Option<&Holder> {
+        self.fixed.holder.as_ref()
+    }
+
+    /// Whether its artifacts are pinned, with or without an expiry.
+    pub(crate) fn is_pinned(&self) -> bool {
+        matches!(self.pin, Pinning::Expiring | Pinning::Lasting)
+    }
+
+    /// Whether its pin must be made lasting before anything is asked for.
+    pub(crate) fn needs_pin(&self) -> bool {
+        self.pin == Pinning::Expiring
+    }
+
+    /// Whether nothing is left to be done, also about its pin.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.is_terminal() && !self.is_pinned()
+    }
+
+    /// Everything that it brings, and may bring back.
+    pub(crate) fn artifacts(&self) -> Vec<Artifact> {
+        let stages = self.fixed.stages.iter();
+        kept(stages.flat_map(|planned| std::iter::once(&planned.release).chain(&planned.base)))
+    }
+
     /// Every artifact that must stay until it has ended, and why.
     pub(crate) fn usage(&self) -> Vec<Usage> {
         let mut usage = Vec::new();
@@ -370,6 +423,12 @@ impl Course {
         }
         usage
     }
+}
+
+/// The artifacts of these releases, each once.
+pub(crate) fn kept<'a>(releases: impl Iterator<Item = &'a Release>) -> Vec<Artifact> {
+    let artifacts: BTreeSet<&Artifact> = releases.flat_map(Release::artifacts).collect();
+    artifacts.into_iter().cloned().collect()
 }
 
 fn ended(state: State) -> Result<(), String> {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mcp_core::{Name, Principal, Timestamp};
+use mcp_core::{Holder, Name, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, PlanRequest, PlanState};
@@ -76,6 +76,10 @@ pub enum PlanHappened {
         /// Which stage.
         stage: Name,
     },
+    /// The pin of its artifacts has no expiry any more.
+    Pinned,
+    /// That pin was given up; the last event of its stream.
+    Unpinned,
     /// It went from one state to another.
     Changed {
         /// From which state.
@@ -102,6 +106,9 @@ pub struct PlanRequested {
     pub plan: Plan,
     /// What each stage ran at that time; stages that ran nothing are absent.
     pub base: BTreeMap<Name, Release>,
+    /// In whose name everything that it brings, and may bring back, is pinned, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
 }
 
 impl fmt::Display for PlanHappened {
@@ -124,6 +131,8 @@ impl fmt::Display for PlanHappened {
             Self::Reversing { stage, promotion } => write!(f, "rollback {stage}/{promotion} requested"),
             Self::Reversed { stage, state, back } => write!(f, "rollback of {stage} {state}, {}", runs(back)),
             Self::Settled { stage } => write!(f, "{stage} is as before the plan"),
+            Self::Pinned => f.write_str("its artifacts are pinned"),
+            Self::Unpinned => f.write_str("its artifacts are not pinned any more"),
             Self::Changed { from, to, reason, by } => {
                 write!(f, "{from} -> {to}")?;
                 if let Some(by) = by {

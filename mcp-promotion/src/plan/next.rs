@@ -1,4 +1,4 @@
-use mcp_core::Principal;
+use mcp_core::{Principal, Timestamp};
 
 use super::course::{Course, Planned};
 use super::{OnFailure, PartState, PlanHappened, PlanState};
@@ -8,8 +8,8 @@ use crate::machine::StageState;
 /// What a driver sees of a stage of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Where the newest promotion that the plan requested there stands.
-    pub(crate) promotion: Option<State>,
+    /// Where the newest promotion that the plan requested there stands, and since when.
+    pub(crate) promotion: Option<(State, Timestamp)>,
     pub(crate) runs: Runs,
 }
 
@@ -42,6 +42,10 @@ impl Runs {
 pub(crate) enum PlanNext {
     /// Append these.
     Record(Vec<PlanHappened>),
+    /// Make the pin of its artifacts lasting, and record that.
+    Pin,
+    /// Give its pin up, and record that.
+    Unpin,
     /// Request a promotion of the stage's release, and record that.
     Ask(usize),
     /// Request a rollback, and record that.
@@ -55,7 +59,11 @@ pub(crate) enum PlanNext {
 /// What is to be done next, given what is seen of each stage, by its place; pure.
 pub(crate) fn next(plan: &Course, seen: &[Option<Seen>]) -> PlanNext {
     if plan.state.is_terminal() {
-        return PlanNext::Wait;
+        return if plan.is_pinned() { PlanNext::Unpin } else { PlanNext::Wait };
+    }
+    // Before anything is asked for.
+    if plan.state == PlanState::Running && plan.needs_pin() {
+        return PlanNext::Pin;
     }
     let ended = ended(plan, seen);
     if !ended.is_empty() {
@@ -73,14 +81,15 @@ fn look(seen: &[Option<Seen>], place: usize) -> Option<Seen> {
     seen.get(place).copied().flatten()
 }
 
-/// Every promotion and every rollback that has ended, and what the first failure among them means.
+/// Every promotion and every rollback that has ended, in that order, so that the way back passes what was passed; and what the first failure
+/// among them means.
 fn ended(plan: &Course, seen: &[Option<Seen>]) -> Vec<PlanHappened> {
-    let (mut events, mut consequence) = (Vec::new(), None);
+    let mut found = Vec::new();
     for (place, planned, progress) in plan.parts() {
         if !matches!(progress.state, PartState::Asked | PartState::Reversing) {
             continue;
         }
-        let Some(Seen { promotion: Some(state), runs }) = look(seen, place) else { continue };
+        let Some(Seen { promotion: Some((state, since)), runs }) = look(seen, place) else { continue };
         if !state.is_terminal() {
             continue;
         }
@@ -91,14 +100,15 @@ fn ended(plan: &Course, seen: &[Option<Seen>]) -> Vec<PlanHappened> {
             (plan.state == PlanState::Running && state != State::Succeeded)
                 .then(|| failure(plan, format!("the promotion into {stage} ended as {state}")))
         };
-        consequence = consequence.or(failed);
-        events.push(match progress.state {
+        let event = match progress.state {
             PartState::Reversing => PlanHappened::Reversed { stage, state, back },
             _ => PlanHappened::Ended { stage, state, back },
-        });
+        };
+        found.push((since, event, failed));
     }
-    events.extend(consequence);
-    events
+    found.sort_by_key(|(since, ..)| *since);
+    let consequence = found.iter_mut().find_map(|(.., failed)| failed.take());
+    found.into_iter().map(|(_, event, _)| event).chain(consequence).collect()
 }
 
 fn forward(plan: &Course, seen: &[Option<Seen>]) -> PlanNext {
@@ -134,7 +144,8 @@ fn forward(plan: &Course, seen: &[Option<Seen>]) -> PlanNext {
 }
 
 fn withdraw(plan: &Course, seen: &[Option<Seen>]) -> Option<PlanNext> {
-    let pending = |place| look(seen, place).and_then(|seen| seen.promotion) == Some(State::Pending);
+    let pending =
+        |place| matches!(look(seen, place), Some(Seen { promotion: Some((State::Pending, _)), .. }));
     let mut asked = plan.in_state(PartState::Asked);
     asked.find(|(place, ..)| pending(*place)).map(|(place, ..)| PlanNext::Withdraw(place))
 }
@@ -152,8 +163,11 @@ fn back(plan: &Course, seen: &[Option<Seen>]) -> PlanNext {
             plan.to_take_back(|_, other| Some(other) == wave)
         }
     };
-    for place in candidates {
-        let (Some((planned, _)), Some(seen)) = (plan.part(place), look(seen, place)) else { continue };
+    if let Some(place) = candidates.first().copied() {
+        // What this pipeline does not know must be back before what comes after it.
+        let (Some((planned, _)), Some(seen)) = (plan.part(place), look(seen, place)) else {
+            return PlanNext::Wait;
+        };
         let stage = &planned.stage;
         return match seen.runs {
             Runs::Base => PlanNext::Record(vec![PlanHappened::Settled { stage: stage.clone() }]),

@@ -43,6 +43,27 @@ pub enum PartState {
     Astray,
 }
 
+impl PartState {
+    /// The state as one word, such as `asked`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Asked => "asked",
+            Self::Done => "done",
+            Self::Reversing => "reversing",
+            Self::Back => "back",
+            Self::Astray => "astray",
+        }
+    }
+}
+
+impl fmt::Display for PartState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One stage of a plan.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -70,7 +70,7 @@ impl Journal for Seen {
     }
 }
 
-/// The artifacts of a promotion are those of one stage, so that stage keeps its pin.
+/// Each stage keeps the pins of its own artifacts: those of a promotion are all of one stage, those of a plan of all.
 #[async_trait]
 impl Pin for Seen {
     async fn pin(
@@ -79,8 +79,12 @@ impl Pin for Seen {
         artifacts: &[Artifact],
         expires: Option<Timestamp>,
     ) -> Result<(), SeamError> {
-        let site = self.fleet.sites.iter().find(|site| site.stage == artifacts[0].reference.name).unwrap();
-        self.probe.around(|| site.pin(holder, artifacts, expires)).await
+        let pin = |site: &World| {
+            let own = artifacts.iter().filter(|artifact| artifact.reference.name == site.stage);
+            let own: Vec<Artifact> = own.cloned().collect();
+            if own.is_empty() { Ok(()) } else { site.pin(holder, &own, expires) }
+        };
+        self.probe.around(|| self.fleet.sites.iter().try_for_each(pin)).await
     }
 
     async fn release(&self, holder: &Holder) -> Result<(), SeamError> {

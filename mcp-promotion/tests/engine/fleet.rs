@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mcp_core::{Artifact, Clock, Digest, ManualClock, SequentialIds};
 use mcp_promotion::{
-    AllowList, Engine, Item, MemoryJournal, Need, Pipeline, PlanId, PlanRequest, PlanState, Policy, Release,
-    Step,
+    AllowList, Engine, EngineBuilder, Item, MemoryJournal, Need, Pipeline, PlanId, PlanRequest, PlanState,
+    Policy, Release, Step,
 };
 
 use crate::scene::Puppet;
@@ -108,6 +108,22 @@ impl Fleet {
         engine(&journal, &self.clock, &self.stages, self.policy, "one")
     }
 
+    /// Another process with something more, or something else.
+    pub(crate) fn with(&self, owner: &str, more: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Engine {
+        more(builder(&self.journal, &self.clock, &self.stages, self.policy, owner)).build().unwrap()
+    }
+
+    /// Another process whose pipeline has these stages only.
+    pub(crate) fn of(&self, owner: &str, names: &[&str]) -> Engine {
+        let stages: Vec<_> = self.stages.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
+        engine(&self.journal, &self.clock, &stages, self.policy, owner)
+    }
+
+    /// The same with this engine.
+    pub(crate) fn driven_by(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
     pub(crate) async fn settle(&self) {
         let end = self.clock.now().saturating_add(Duration::from_secs(24 * 60 * 60));
         for _ in 0..5000 {
@@ -148,6 +164,16 @@ fn engine(
     policy: fn(&str) -> Policy,
     owner: &str,
 ) -> Engine {
+    builder(journal, clock, stages, policy, owner).build().unwrap()
+}
+
+fn builder(
+    journal: &MemoryJournal,
+    clock: &Arc<ManualClock>,
+    stages: &[(&'static str, Puppet)],
+    policy: fn(&str) -> Policy,
+    owner: &str,
+) -> EngineBuilder {
     let pipeline = stages.iter().fold(Pipeline::builder(), |all, (name, _)| all.stage(*name, policy(name)));
     let builder = Engine::builder(pipeline.build().unwrap(), journal.clone())
         .authorizer(AllowList::of(["bob"]).unwrap())
@@ -156,6 +182,5 @@ fn engine(
             u64::from(Digest::of(owner.as_bytes()).as_bytes()[0]) << 32,
         )))
         .owner(owner);
-    let builder = stages.iter().fold(builder, |all, (name, stage)| all.stage(*name, stage.clone()));
-    builder.build().unwrap()
+    stages.iter().fold(builder, |all, (name, stage)| all.stage(*name, stage.clone()))
 }
