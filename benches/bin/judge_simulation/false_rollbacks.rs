@@ -58,6 +58,13 @@ pub fn table(full: bool, promises: &mut Promises) {
         runs.percent()
     );
     promises.budget("rank judge, margin 1.25 at a true ratio of 1.25", &runs);
+    for baselines in [19, 3] {
+        let rare = Traffic { ratio: 5.0, baselines, ..Traffic::new(0.0005, 200) };
+        let runs = simulate(&rare, || Judged::new(gates::rank(Metric::Errors, 5_000_000)), MINUTES);
+        let what = format!("rank judge, margin 5, a true 5, 0.1 failures a minute, {baselines} baselines");
+        println!("{what:68}{:>10}", runs.percent());
+        promises.budget(&what, &runs);
+    }
     if full {
         let runs = simulate(&worse, gates::errors, MINUTES);
         println!("{:44}{:24}{:>10}", "rank judge, no margin, a true 1.25", "facts: 21", runs.percent());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::bet::{MAX_BLOCK, bet};
 use super::sequential::{BETS, Terms};
-use super::thin::Level;
+use super::thin::{Level, kept};
 use super::{Judge, JudgeError, Judgement};
 use crate::{Arm, Counts, Sample, Window, millis};
 
@@ -39,7 +39,9 @@ pub struct RankTest {
     /// 500,000.
     pub alpha_ppm: u32,
     /// How many millionths of the baseline's error rate still count as no worse; 1,000,000 (just as high) by default. With 1,250,000 a
-    /// quarter more is tolerated.
+    /// quarter more is tolerated: of the canary's failures each is then counted with a probability of four fifths, by numbers that depend
+    /// on the window and the instance alone, which keeps the budget also where failures are few. Latencies and numbers of the baseline are
+    /// multiplied instead.
     pub margin_ppm: u32,
     /// How many requests an instance needs in a window to take part in it; 1 by default.
     pub min_requests: u64,
@@ -146,9 +148,7 @@ impl RankTest {
         let mut canary = Vec::with_capacity(samples.len());
         let mut baseline = Vec::with_capacity(samples.len());
         for sample in samples {
-            // Scaled alike where there is no margin, so that equal values tie.
-            let scale = if sample.arm == Arm::Canary { 1_000_000 } else { self.margin_ppm.max(1) };
-            if let Some(value) = self.value(sample, scale, window, &level) {
+            if let Some(value) = self.value(sample, window, &level) {
                 match sample.arm {
                     Arm::Canary => canary.push((sample, value)),
                     Arm::Baseline => baseline.push(value),
@@ -219,9 +219,12 @@ impl RankTest {
         (requests >= self.min_requests.max(1)).then_some(requests)
     }
 
-    /// What is compared of an instance, times `scale_ppm`; `None` where it takes no part.
+    /// What is compared of an instance, the margin within; `None` where it takes no part.
     #[expect(clippy::cast_precision_loss, reason = "any statistic will do that treats all instances alike")]
-    fn value(&self, sample: &Sample, scale_ppm: u32, window: Window, level: &Level) -> Option<f64> {
+    fn value(&self, sample: &Sample, window: Window, level: &Level) -> Option<f64> {
+        let margin = self.margin_ppm.max(1);
+        // Scaled alike where there is no margin, so that equal values tie.
+        let scale_ppm = if sample.arm == Arm::Canary { 1_000_000 } else { margin };
         if let Metric::Number(name) = &self.metric {
             // Clamped, so that what does not fit any more still ties. Neither -0 nor NaN comes out of it.
             let scaled =
@@ -233,7 +236,9 @@ impl RankTest {
             return None;
         }
         let Metric::Latency { quantile_ppm } = self.metric else {
-            return Some(rate(level.counts(sample, window), scale_ppm));
+            let (bad, total) = level.counts(sample, window);
+            let share = if sample.arm == Arm::Canary { (1_000_000, margin) } else { (margin, 1_000_000) };
+            return Some(rate(kept(sample, window, bad, share), total));
         };
         let latencies = sample.latencies.as_ref()?;
         let thinned = level.latencies(sample, latencies, window);
@@ -253,11 +258,11 @@ impl Judge for RankTest {
     }
 }
 
-/// So many failed of so many, times `scale_ppm`. Never NaN, because there were requests; and equal for equal fractions, because division
+/// So many failed of so many. Never NaN, because there were requests; and equal for equal fractions, because division
 /// rounds correctly.
 #[expect(clippy::cast_precision_loss, reason = "any statistic will do that treats all instances alike")]
-fn rate((bad, total): (u64, u64), scale_ppm: u32) -> f64 {
-    bad as f64 * f64::from(scale_ppm) / total as f64
+fn rate(bad: u64, total: u64) -> f64 {
+    bad as f64 / total as f64
 }
 
 #[cfg(test)]
@@ -318,15 +323,46 @@ mod tests {
     }
 
     #[test]
-    fn a_margin_compares_with_as_many_times_the_baseline() {
-        let margin = RankTest { margin_ppm: 1_250_000, ..easy() };
-        assert_eq!(
-            margin.factors(MINUTE, &[canary(10), baseline(8)]).unwrap(),
-            [1.0; BETS],
-            "exactly the margin is a tie"
-        );
-        assert!(margin.factors(MINUTE, &[canary(11), baseline(8)]).unwrap()[0] > 1.0);
-        assert!(margin.factors(MINUTE, &[canary(9), baseline(8)]).unwrap()[0] < 1.0);
+    fn a_margin_compares_numbers_with_as_many_times_the_baseline() {
+        let metric = Metric::Number("queue".to_owned());
+        let margin = RankTest { margin_ppm: 1_250_000, metric, ..easy() };
+        let factors = |seen: f64| {
+            let samples = [canary(0).number("queue", seen), baseline(0).number("queue", 8.0)];
+            margin.factors(MINUTE, &samples).unwrap()
+        };
+        assert_eq!(factors(10.0), [1.0; BETS], "exactly the margin is a tie");
+        assert!(factors(11.0)[0] > 1.0 && factors(9.0)[0] < 1.0);
+    }
+
+    /// With few failures too: each bet is fair for a canary that is just as much worse as the margin, and loses below it.
+    #[test]
+    fn a_margin_of_five_keeps_the_bets_fair_where_hardly_anything_fails() {
+        let judge = RankTest { margin_ppm: 5_000_000, ..RankTest::default() };
+        let mut random = 7_u64;
+        let mut draw = |per_mille: u64| {
+            (0..100)
+                .filter(|_| {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    (random >> 33) % 1000 < per_mille
+                })
+                .count() as u64
+        };
+        let windows = 40_000_i64;
+        for (canary_per_mille, least, most) in [(5, 0.98, 1.02), (3, 0.0, 0.99)] {
+            let mut sum = [0.0; BETS];
+            for at in 0..windows {
+                let from = Timestamp::from_micros(at * 60_000_000);
+                let window = Window { from, to: Timestamp::from_micros((at + 1) * 60_000_000) };
+                let baselines = ["a", "b", "d"].map(|name| Sample::baseline(name, 100 - draw(1), 100));
+                let samples = [vec![canary(draw(canary_per_mille))], baselines.to_vec()].concat();
+                for (sum, factor) in sum.iter_mut().zip(judge.factors(window, &samples).unwrap()) {
+                    *sum += factor / windows as f64;
+                }
+            }
+            assert!(sum.iter().all(|mean| (least..most).contains(mean)), "{canary_per_mille}: {sum:?}");
+        }
     }
 
     #[test]

@@ -78,6 +78,11 @@ fn floor(requests: &mut [u64], needed: usize) -> u64 {
     most.map_or(0, |most| most.min(half))
 }
 
+/// Of `bad` failures of an instance those that are kept when each is with a probability of `share.0` / `share.1`.
+pub(super) fn kept(sample: &Sample, window: Window, bad: u64, share: (u32, u32)) -> u64 {
+    if share.0 >= share.1 { bad } else { Draws::of(sample, window).apart().kept(bad, share) }
+}
+
 /// Pseudo-random numbers that are the same whenever the same window is judged again: a replay is exact, and no window's draws tell
 /// anything of another's. SplitMix64 (Steele, Lea and Flood 2014), seeded by the window and the instance.
 struct Draws(u64);
@@ -89,6 +94,34 @@ impl Draws {
         let (from, to) = (window.from.as_micros().to_le_bytes(), window.to.as_micros().to_le_bytes());
         let name = sample.instance.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fold);
         Self(from.iter().chain(&to).fold(name, fold))
+    }
+
+    /// Others for the same window and instance.
+    const fn apart(self) -> Self {
+        Self(!self.0)
+    }
+
+    /// How many of `count` are kept, each by itself (the binomial distribution).
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "15 digits are enough, and a cast of a float stops at the ends"
+    )]
+    fn kept(&mut self, count: u64, (share, of): (u32, u32)) -> u64 {
+        if count > MAX_STEPS {
+            let (n, share) = (count as f64, f64::from(share) / f64::from(of));
+            let spread = (n * share * (1.0 - share)).sqrt();
+            return ((n * share + self.normal() * spread).round() as u64).min(count);
+        }
+        let hit = |random: u64| ((u128::from(random) * u128::from(of)) >> 64) < u128::from(share);
+        (0..count).map(|_| u64::from(hit(self.next()))).sum()
+    }
+
+    /// About normal: twelve uniform numbers, and only operations that round alike on every machine.
+    #[expect(clippy::cast_precision_loss, reason = "15 digits are enough")]
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.next() as f64 / u64::MAX as f64).sum::<f64>() - 6.0
     }
 
     fn next(&mut self) -> u64 {
@@ -124,8 +157,7 @@ impl Draws {
         hits
     }
 
-    /// With thousands of steps the normal distribution differs by less than the draws scatter. Twelve uniform numbers stand in for
-    /// a normal one, and only operations are used that round alike on every machine.
+    /// With thousands of steps the normal distribution differs by less than the draws scatter.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -135,7 +167,7 @@ impl Draws {
     fn roughly(&mut self, steps: u64, aims: u64, total: u64) -> u64 {
         let (n, share) = (steps as f64, aims as f64 / total as f64);
         let variance = n * share * (1.0 - share) * ((total - steps) as f64 / (total as f64 - 1.0));
-        let normal = (0..12).map(|_| self.next() as f64 / u64::MAX as f64).sum::<f64>() - 6.0;
+        let normal = self.normal();
         let least = steps.saturating_sub(total - aims);
         ((n * share + normal * variance.sqrt()).round() as u64).clamp(least, steps.min(aims))
     }
@@ -155,6 +187,23 @@ mod tests {
 
     fn level(canaries: &[u64], baselines: &[u64]) -> Level {
         Level::of(&mut canaries.to_vec(), &mut baselines.to_vec(), (1, 3))
+    }
+
+    #[test]
+    fn of_many_failures_as_many_are_kept_as_their_share_says_and_scatter_like_single_ones() {
+        for (bad, share) in [(1, (1, 5)), (10, (4, 5)), (300, (1_000_000, 1_250_000)), (50_000, (1, 3))] {
+            let runs = 20_000_i64;
+            let draw = |at| kept(&Sample::canary("c", 0, 0), minute(at), bad, share);
+            let drawn: Vec<f64> = (0..runs).map(|at| draw(at) as f64).collect();
+            assert_eq!(draw(7), draw(7), "a replay gives the same");
+            let mean = drawn.iter().sum::<f64>() / runs as f64;
+            let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / runs as f64;
+            let p = f64::from(share.0) / f64::from(share.1);
+            let (expected, spread) = (bad as f64 * p, bad as f64 * p * (1.0 - p));
+            assert!((mean - expected).abs() < 5.0 * (spread / runs as f64).sqrt(), "{bad}: {mean}");
+            assert!((variance / spread - 1.0).abs() < 0.06, "{bad}: {variance} is not {spread}");
+        }
+        assert_eq!(kept(&Sample::canary("c", 0, 0), minute(0), 9, (5, 5)), 9);
     }
 
     #[test]
