@@ -86,8 +86,8 @@ pub trait Judge: Send + Sync {
     /// What the samples of `window` add to `state`, which is `Null` before the first window. An empty slice means that there was no
     /// data; a judge that passes on no data is wrong, and the engine takes it for undecided.
     ///
-    /// `window` begins where the one before ended, unless more than twice the length of the policy's window has gone by since: then it has
-    /// that length, and the time before was not watched. After `Inconclusive` a judge is asked again when somebody has resumed the
+    /// `window` begins where the one before ended, but is at most twice as long as the policy's: of a longer gap the time before it was not
+    /// watched. After `Inconclusive` a judge is asked again when somebody has resumed the
     /// promotion, and in a watch: what it waited for in vain before then should not count any more.
     ///
     /// # Errors

@@ -178,11 +178,10 @@ fn in_flight(promotion: &Promotion, wait: &mut Wait) -> Option<Effect> {
     }
 }
 
-/// The window from `from` to now; only the last `length` of it where that is more than twice as long. A clock that jumped ahead and a driver
+/// The window from `from` to now, or its end where it is more than twice as long as `length`. A clock that jumped ahead and a driver
 /// that was away leave a gap in which nobody looked, and a judge takes the length of a window for time watched.
 pub(super) fn since(from: Timestamp, length: Duration, now: Timestamp) -> Window {
-    let late = now.saturating_since(from) > length.saturating_mul(2);
-    Window { from: if late { now.saturating_sub(length) } else { from }, to: now }
+    Window { from: from.max(now.saturating_sub(length.saturating_mul(2))), to: now }
 }
 
 /// When a failed call is tried again; at once when the clock was set back since.

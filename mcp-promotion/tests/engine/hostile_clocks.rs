@@ -163,5 +163,9 @@ async fn a_clock_that_jumps_ahead_by_the_bake_time_is_not_the_bake_time() {
     scene.clock.advance(hour);
     scene.settle().await;
     let status = scene.engine.status(&id).await.unwrap();
-    assert_eq!((status.state, status.verification.unwrap().windows), (State::Succeeded, 60));
+    assert_eq!(
+        (status.state, status.verification.unwrap().windows),
+        (State::Succeeded, 59),
+        "one of two minutes"
+    );
 }
