@@ -169,6 +169,13 @@ pub enum Happened {
     },
     /// A window of samples was judged after the promotion had succeeded.
     Watched(Box<Sampled>),
+    /// The watch after a success is over, and no window of it had what its judge needs: nobody knows whether the release stayed well.
+    WatchedInVain {
+        /// Which promotion.
+        promotion: u64,
+        /// How many windows there were.
+        windows: u64,
+    },
     /// A lane of the stage got its first request, in the same append.
     LaneOpened {
         /// Which lane.
@@ -330,6 +337,7 @@ impl Happened {
             | Self::GlassBroken { promotion, .. }
             | Self::Reviewed { promotion, .. }
             | Self::ReviewOverdue { promotion }
+            | Self::WatchedInVain { promotion, .. }
             | Self::Applied { promotion, .. } => Some(*promotion),
             Self::Sampled(sampled) | Self::Watched(sampled) => Some(sampled.promotion),
             Self::Held { .. }
@@ -415,6 +423,9 @@ impl fmt::Display for Happened {
                     Some(trouble) => write!(f, " ({trouble})"),
                     None => Ok(()),
                 }
+            }
+            Self::WatchedInVain { windows, .. } => {
+                write!(f, "watched in vain: none of {windows} windows had what its judge needs")
             }
             Self::Held { by, reason, .. } => write!(f, "held by {by}: {reason}"),
             Self::HoldLifted { by } => write!(f, "hold lifted by {by}"),

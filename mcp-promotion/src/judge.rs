@@ -5,6 +5,7 @@ mod bet;
 mod burn;
 mod count;
 mod guardrail;
+mod occasion;
 mod rank;
 mod sequential;
 mod thin;
@@ -23,6 +24,7 @@ pub(crate) use beside::{Heard, hear};
 pub use burn::Burn;
 pub use count::CountTest;
 pub use guardrail::{Guardrail, Limit};
+pub(crate) use occasion::Occasion;
 pub use rank::{Metric, RankTest};
 pub use together::{Sequential, Together};
 
@@ -83,7 +85,11 @@ pub(crate) const MAX_JUDGE_STATE_BYTES: usize = 1 << 20;
 /// as JSON; with more, the promotion is paused.
 pub trait Judge: Send + Sync {
     /// What the samples of `window` add to `state`, which is `Null` before the first window. An empty slice means that there was no
-    /// data; a judge that passes on no data is wrong.
+    /// data; a judge that passes on no data is wrong, and the engine takes it for undecided.
+    ///
+    /// `window` begins where the one before ended, but is at most twice as long as the policy's: of a longer gap the time before it was not
+    /// watched. After `Inconclusive` a judge is asked again when somebody has resumed the
+    /// promotion, and in a watch: what it waited for in vain before then should not count any more.
     ///
     /// # Errors
     /// `Corrupt` when `state` is not one of its own. The promotion is then paused.

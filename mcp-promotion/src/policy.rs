@@ -65,11 +65,16 @@ pub struct Policy {
     #[serde(default)]
     pub on_no_predecessor: OnNoPredecessor,
     /// Whether the release first reaches the canary only, and everything else once it was judged well; false by default. The first
-    /// release of a stage, and one that it runs already, have nothing to be compared with and reach everything at once.
+    /// release of a stage, and one that it runs already, have nothing to be compared with and reach everything at once; how they are judged
+    /// then, [`Judged`](crate::Judged) says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canary: bool,
     /// For how long the judge goes on to look after a success, in milliseconds; not at all by default. A regression in that time asks for
     /// a rollback and holds the stage. The judge begins anew, and may spend its false-rollback budget once more.
+    ///
+    /// A rank or count judge sees a regression only in windows in which the stage still reports baseline instances. Most stages have none
+    /// once everything runs the release: put a [`Guardrail`] beside the judge. A watch without a window to judge by ends with an event
+    /// that says so.
     #[serde(default, rename = "watch_ms", with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub watch: Option<Duration>,
     /// How calls to the stage are repeated and bounded.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::policy::odd;
-use crate::{CountTest, Guardrail, RankTest, Together, millis};
+use crate::{CountTest, Guardrail, RankTest, Sequential, Together, millis};
 
 /// How a stage finds out whether a release that it runs is well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,13 +25,20 @@ pub enum Verification {
 ///
 /// The first failure of either decides. It passes in a window in which the judge and every guardrail pass, and is inconclusive in one in which
 /// none fails and one of them is.
+///
+/// The first release of a stage, one that it runs already, and a rollback have nothing to be compared with. There a rank or count judge is
+/// asked only about windows in which the stage reports baseline instances all the same, such as those of a blue stage beside a green one. In
+/// any other window the guardrails decide without it, and where there are none, the first window with data is enough: that the release
+/// answers is all that can be known, and the history says that nothing ran beside it. A baseline that was there and is gone is waited for as
+/// long as the judge is patient. Without data it is given up as at any other time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Judged {
     /// Which judge.
     pub judge: JudgeChoice,
-    /// How long one window is, in milliseconds; at least 1.
+    /// How long one window is, in milliseconds; at least 1. One that is late is longer, up to twice that; of a longer gap only the end is
+    /// sampled, and no other part of it counts as watched.
     #[serde(rename = "window_ms", with = "millis")]
     pub window: Duration,
     /// What an inconclusive judgement leads to; to pause, by default.
@@ -112,6 +119,30 @@ impl JudgeChoice {
             Self::Together(together) => together.contradiction(),
             Self::Guardrail(guardrail) => guardrail.contradiction(),
             Self::Named(_) => None,
+        }
+    }
+
+    /// Whether it looks at a canary beside a baseline, and can say nothing without one. Of a host's judge that is not known.
+    pub(crate) const fn compares(&self) -> bool {
+        matches!(self, Self::Rank(_) | Self::Count(_) | Self::Together(_))
+    }
+
+    /// The same, if it is sequential, without a time after which it passes.
+    pub(crate) fn without_end(&self) -> Self {
+        let bake = Duration::MAX;
+        let rank = |rank: &RankTest| RankTest { bake, ..rank.clone() };
+        let count = |count: &CountTest| CountTest { bake, ..count.clone() };
+        match self {
+            Self::Rank(judge) => Self::Rank(rank(judge)),
+            Self::Count(judge) => Self::Count(count(judge)),
+            Self::Together(together) => {
+                let judges = together.judges.iter().map(|judge| match judge {
+                    Sequential::Rank(judge) => Sequential::Rank(rank(judge)),
+                    Sequential::Count(judge) => Sequential::Count(count(judge)),
+                });
+                Self::Together(Together { judges: judges.collect(), ..together.clone() })
+            }
+            Self::Guardrail(_) | Self::Named(_) => self.clone(),
         }
     }
 

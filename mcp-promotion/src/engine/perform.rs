@@ -11,7 +11,7 @@ use super::{Driving, Engine, Task};
 use crate::gate::{GateAnswer, GateRequest};
 use crate::host;
 use crate::journal::Append;
-use crate::judge::{Beside, Heard, Judgement, hear};
+use crate::judge::{Beside, Heard, Judgement, Occasion, hear};
 use crate::machine::{Command, Looking, StageState, consequence, counts};
 use crate::verification::Verification;
 use crate::{
@@ -244,7 +244,9 @@ impl Engine {
         }
         let (canary, baseline) = Counts::of(&samples).unwrap_or_default();
         let kept = promotion.verification.as_ref();
-        let Heard { judge, judgement, beside } = match self.judge(promotion, kept, window, &samples) {
+        let occasion = if turn.state.stands_alone(promotion) { Occasion::Alone } else { Occasion::Beside };
+        let heard = self.judge(promotion, occasion, kept, window, &samples);
+        let Heard { judge, judgement, beside } = match heard {
             Ok(heard) => heard,
             Err(error) => {
                 let why = format!("the judge failed: {}", told(&error));
@@ -287,6 +289,7 @@ impl Engine {
     pub(super) fn judge(
         &self,
         promotion: &Promotion,
+        occasion: Occasion,
         kept: Option<&Progress>,
         window: Window,
         samples: &[Sample],
@@ -298,7 +301,7 @@ impl Engine {
             }
             Verification::Judged(judged) => {
                 let named = |name: &Name| self.inner.judges.get(name).map(|judge| &**judge);
-                hear(judged, kept, window, samples, &named)
+                hear(judged, occasion, kept, window, samples, &named)
             }
         }
     }

@@ -5,7 +5,7 @@ use mcp_core::Holder;
 use super::call::told;
 use super::drive::{Step, Turn};
 use super::{Driving, Engine};
-use crate::judge::{Heard, Judgement};
+use crate::judge::{Heard, Judgement, Occasion};
 use crate::machine::{Command, Response, WATCH};
 use crate::{Counts, Observed, PromotionError, Sampled, Window};
 
@@ -38,7 +38,8 @@ impl Engine {
             }
         }
         let kept = turn.state.watch().map(|watch| &watch.progress);
-        let Heard { judge, judgement, beside } = match self.judge(promotion, kept, window, &samples) {
+        let heard = self.judge(promotion, Occasion::Watch, kept, window, &samples);
+        let Heard { judge, judgement, beside } = match heard {
             Ok(heard) => heard,
             Err(error) => {
                 trouble.get_or_insert(format!("the judge failed: {}", told(&error)));

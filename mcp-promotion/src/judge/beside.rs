@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+
 use mcp_core::{ErrorKind, Name, SeamError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::occasion::{Occasion, has_compared, patient};
 use super::{Judge, JudgeError, Judgement, MAX_JUDGE_STATE_BYTES};
 use crate::host;
 use crate::verification::{JudgeChoice, Judged};
@@ -51,21 +54,35 @@ pub(crate) struct Heard {
 /// The most that a shadow judge may keep, as compact JSON: its state is journaled with each window too.
 const MAX_SHADOW_STATE_BYTES: usize = 16 << 10;
 
-/// Asks all of them. `named` finds the host's judges.
+/// Asks all of them, but for a judge that compares where there is nothing to compare with: then guardrails decide, and without any it passes
+/// in the first window with data, or once its patience with a baseline that there was has run out. `named` finds the host's judges.
 ///
 /// # Errors
 /// Those of the judge and of the guardrails, `NotFound` where the host has no judge of that name, and `Exhausted` where the judge keeps too
 /// much. A shadow judge has none.
 pub(crate) fn hear<'a>(
     judged: &Judged,
+    occasion: Occasion,
     kept: Option<&Progress>,
     window: Window,
     samples: &[Sample],
     named: &dyn Fn(&Name) -> Option<&'a dyn Judge>,
 ) -> Result<Heard, JudgeError> {
     let null = Value::Null;
+    let resumed = kept.is_some_and(|progress| occasion.is_resumed(progress));
+    let patience = |state| if resumed { Cow::Owned(patient(state)) } else { Cow::Borrowed(state) };
     let before = kept.map_or(&null, |progress| &progress.judge);
-    let (judge, mut judgement) = ask(&judged.judge, before, window, samples, named)?;
+    let alone = occasion.is_alone(judged, samples);
+    let (judge, mut judgement) = if alone && !has_compared(before) {
+        (before.clone(), Judgement::Pass)
+    } else {
+        let own = matches!(judged.judge, JudgeChoice::Named(_));
+        let before = if own { Cow::Borrowed(before) } else { patience(before) };
+        ask(&occasion.choice(&judged.judge), &before, window, samples, named)?
+    };
+    if alone && matches!(judgement, Judgement::Inconclusive { .. }) {
+        judgement = Judgement::Pass;
+    }
     let bytes = judge.to_string().len();
     if bytes > MAX_JUDGE_STATE_BYTES {
         let context =
@@ -75,13 +92,13 @@ pub(crate) fn hear<'a>(
     let mut beside = Beside::default();
     for (at, guardrail) in judged.guardrails.iter().enumerate() {
         let before = kept.and_then(|progress| progress.beside.guardrails.get(at)).unwrap_or(&null);
-        let (state, said) = host::ask("guardrail", || guardrail.judge(before, window, samples))?;
+        let (state, said) = host::ask("guardrail", || guardrail.judge(&patience(before), window, samples))?;
         beside.guardrails.push(state);
         judgement = worse(judgement, said);
     }
     for (at, choice) in judged.shadow.iter().enumerate() {
         let before = kept.and_then(|progress| progress.beside.shadow.get(at));
-        beside.shadow.push(ask_shadow(choice, before, window, samples, named));
+        beside.shadow.push(ask_shadow(&occasion.choice(choice), before, window, samples, named));
     }
     Ok(Heard { judge, judgement: judgement.in_short(), beside })
 }
@@ -103,7 +120,10 @@ fn ask<'a>(
             SeamError::new(ErrorKind::NotFound, context)
         })?,
     };
-    host::ask("judge", || judge.judge(state, window, samples))
+    let (state, judgement) = host::ask("judge", || judge.judge(state, window, samples))?;
+    // No data is never a pass, whatever a host's judge says.
+    let passes = judgement == Judgement::Pass && samples.is_empty();
+    Ok((state, if passes { Judgement::Undecided } else { judgement }))
 }
 
 fn ask_shadow<'a>(
@@ -155,7 +175,7 @@ mod tests {
 
     const MINUTE: Window = Window { from: Timestamp::UNIX_EPOCH, to: Timestamp::from_micros(60_000_000) };
 
-    /// Fails in every window, or breaks, or keeps too much.
+    /// Fails in every window, or breaks, or passes in every window, or keeps too much.
     struct Hostile(u8);
 
     impl Judge for Hostile {
@@ -163,6 +183,7 @@ mod tests {
             match self.0 {
                 0 => Ok((Value::from(1), Judgement::Fail { why: "always".to_owned() })),
                 1 => Err(SeamError::new(ErrorKind::Unavailable, "think")),
+                3 => Ok((Value::Null, Judgement::Pass)),
                 _ => Ok((Value::from("x".repeat(MAX_SHADOW_STATE_BYTES)), Judgement::Pass)),
             }
         }
@@ -197,7 +218,8 @@ mod tests {
     fn say(judged: &Judged, windows: &[Vec<Sample>], hostile: &Hostile) -> (Vec<String>, Beside) {
         let (mut kept, mut said): (Option<Progress>, _) = (None, Vec::new());
         for samples in windows {
-            let heard = hear(judged, kept.as_ref(), MINUTE, samples, &|_| Some(hostile)).unwrap();
+            let heard =
+                hear(judged, Occasion::Beside, kept.as_ref(), MINUTE, samples, &|_| Some(hostile)).unwrap();
             let mut next = progress(heard);
             next.judge = serde_json::from_str(&next.judge.to_string()).unwrap();
             next.beside = serde_json::from_str(&serde_json::to_string(&next.beside).unwrap()).unwrap();
@@ -233,7 +255,23 @@ mod tests {
         assert_eq!(said[0], "undecided");
         let why = "inconclusive: no window of the last 120000 ms had the number \"heap\"; 0 of 3 windows counted so far";
         assert_eq!(said[1], why);
-        assert!(said[1..].iter().all(|said| said.starts_with("inconclusive")), "{said:?}");
+        // To be asked again means that somebody has resumed it.
+        assert_eq!((said[2].as_str(), said[3].as_str()), ("undecided", why));
+        assert!(!said.contains(&"pass".to_owned()), "{said:?}");
+    }
+
+    #[test]
+    fn a_judge_that_passes_without_data_is_not_believed() {
+        let named = JudgeChoice::Named("host".parse().unwrap());
+        let mut judged = Judged::by(named.clone(), Duration::from_secs(60));
+        judged.shadow = vec![named];
+        let (said, beside) = say(&judged, &[Vec::new(), Vec::new()], &Hostile(3));
+        assert_eq!(
+            (said, &beside.shadow[0].judgement),
+            (vec!["undecided".to_owned(); 2], &Judgement::Undecided)
+        );
+        let (said, beside) = say(&judged, &[Vec::new(), fleet(0, None)], &Hostile(3));
+        assert_eq!((said[1].as_str(), &beside.shadow[0].judgement), ("pass", &Judgement::Pass));
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Burn {
     pub const SLOW: Self =
         Self { long: Duration::from_secs(6 * 3600), short: Duration::from_secs(1800), rate_ppm: 6_000_000 };
 
+    /// Whether it could be exceeded at all: not where more than every request would have to fail.
+    pub(super) fn can_exceed(&self, budget_ppm: u32) -> bool {
+        u128::from(self.rate_ppm) * u128::from(budget_ppm) < 1_000_000_000_000
+    }
+
     /// Whether both spans, which end now, used up more than they may of a budget of so many failing requests per million.
     pub(super) fn exceeded(&self, past: &Past, budget_ppm: u32) -> bool {
         [self.long, self.short].into_iter().all(|span| {

@@ -19,7 +19,7 @@ use crate::{Arm, Counts, Latencies, Sample, Window, millis};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Guardrail {
-    /// The highest share of requests that may fail, in parts per million; 10,000 (1%) by default.
+    /// The highest share of requests that may fail, in parts per million; 10,000 (1%) by default, less than 1,000,000.
     pub max_errors_ppm: u32,
     /// How many windows in a row must exceed it; 3 by default.
     pub consecutive: u32,
@@ -93,7 +93,8 @@ impl Default for Guardrail {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
-    /// Time watched, in microseconds: the sum of the windows, so that a clock that is set back or forth does not count.
+    /// Time watched, in microseconds: the sum of the windows, each at most twice as long as the policy says, so that neither a clock that is
+    /// set back or forth nor an outage of the driver counts.
     watched_us: u64,
     /// Time since the last window that counted, in microseconds.
     silent_us: u64,
@@ -187,6 +188,9 @@ impl Guardrail {
     pub(crate) fn contradiction(&self) -> Option<String> {
         let quantile = |ppm: u32| (1..=1_000_000).contains(&ppm);
         match &self.limit {
+            Limit::Errors if self.max_errors_ppm >= 1_000_000 => {
+                Some(format!("max_errors_ppm of {} is never exceeded", self.max_errors_ppm))
+            }
             Limit::Latency { quantile_ppm, .. } if !quantile(*quantile_ppm) => {
                 Some(format!("quantile_ppm of {quantile_ppm} is not between 1 and 1000000"))
             }
@@ -198,6 +202,9 @@ impl Guardrail {
             }
             Limit::Burn(burns) if burns.iter().any(|burn| burn.short.is_zero() || burn.short > burn.long) => {
                 Some("the short span of a burn rate is not between nothing and the long one".to_owned())
+            }
+            Limit::Burn(burns) if !burns.iter().any(|burn| burn.can_exceed(self.max_errors_ppm)) => {
+                Some(format!("max_errors_ppm of {} is never burnt that fast", self.max_errors_ppm))
             }
             _ => [("bake", self.bake), ("patience", self.patience)].into_iter().find_map(
                 |(field, duration)| {

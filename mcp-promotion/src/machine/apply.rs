@@ -49,6 +49,7 @@ impl StageState {
             Happened::Held { by, reason, unique } => self.held(entry.at, by, reason, *unique)?,
             Happened::HoldLifted { .. } => self.hold_lifted()?,
             Happened::Watched(sampled) => self.watched(sampled)?,
+            Happened::WatchedInVain { promotion, .. } => self.known(*promotion).map(|_known| ())?,
             Happened::ReviewOverdue { promotion } => self.overdue(*promotion)?,
             Happened::Reviewed { promotion, by, .. } => self.reviewed(*promotion, by)?,
             Happened::LaneOpened { lane, unique } => self.lane_opened(lane, *unique)?,
@@ -238,7 +239,7 @@ impl StageState {
             ));
         }
         if to == State::Deploying {
-            self.watch = None;
+            self.set_watch_aside();
         }
         self.follow(number, position, entry);
         if to.is_terminal() {
@@ -284,11 +285,14 @@ impl StageState {
                 }
                 self.distrusted = Some(number);
                 self.unsettled = None;
+                self.go_on_watching(at);
             }
             State::Failed if promotion.state == State::Stuck => {
                 self.verified.insert(digest, None);
                 (self.distrusted, self.unsettled) = (Some(number), Some(number));
+                self.aside = None;
             }
+            State::Failed => self.go_on_watching(at),
             _ => {}
         }
     }

@@ -447,7 +447,10 @@ fn sampled(state: &StageState, command: &Command) -> Decision {
         Judgement::Undecided => None,
         // The verdict stands; everything else is still to be reached.
         Judgement::Pass if promotion.reach == Some(Reach::Canary) => None,
-        Judgement::Pass => Some(changed(promotion, State::Succeeded, String::new(), None)),
+        Judgement::Pass => {
+            let reason = state.remark(promotion, baseline.instances).to_owned();
+            Some(changed(promotion, State::Succeeded, reason, None))
+        }
         Judgement::Fail { why } => {
             let (to, reason) = give_up(state, promotion, why);
             Some(changed(promotion, to, reason, None))

@@ -81,6 +81,7 @@ impl Promotion {
             | Happened::Held { .. }
             | Happened::HoldLifted { .. }
             | Happened::Watched(_)
+            | Happened::WatchedInVain { .. }
             | Happened::Reviewed { .. }
             | Happened::ReviewOverdue { .. }
             | Happened::LaneOpened { .. }

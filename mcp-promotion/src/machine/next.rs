@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mcp_core::{Name, Timestamp};
 
@@ -170,12 +171,17 @@ fn in_flight(promotion: &Promotion, wait: &mut Wait) -> Option<Effect> {
                     return Some(Effect::Sample(number, Window { from: wait.now, to: wait.now }));
                 }
                 let due = from.saturating_add(judged.window);
-                let to = wait.now;
-                wait.is_over(due).then_some(Effect::Sample(number, Window { from, to }))
+                wait.is_over(due).then(|| Effect::Sample(number, since(from, judged.window, wait.now)))
             }
         },
         _ => None,
     }
+}
+
+/// The window from `from` to now, or its end where it is more than twice as long as `length`. A clock that jumped ahead and a driver
+/// that was away leave a gap in which nobody looked, and a judge takes the length of a window for time watched.
+pub(super) fn since(from: Timestamp, length: Duration, now: Timestamp) -> Window {
+    Window { from: from.max(now.saturating_sub(length.saturating_mul(2))), to: now }
 }
 
 /// When a failed call is tried again; at once when the clock was set back since.

@@ -1,4 +1,4 @@
-use super::stage_state::StageState;
+use super::stage_state::{Deployed, StageState};
 use crate::judge::Judgement;
 use crate::verification::Verification;
 use crate::{Kind, Observed, Promotion, Reach, Release, State};
@@ -37,12 +37,24 @@ impl StageState {
     /// runs to compare with; everything otherwise.
     #[must_use]
     pub fn first_reach(&self, promotion: &Promotion) -> Reach {
-        let compared =
-            self.current().is_some_and(|current| current.release.digest() != promotion.release.digest());
-        if promotion.policy.canary && promotion.kind == Kind::Deploy && compared {
-            Reach::Canary
+        if promotion.policy.canary && !self.stands_alone(promotion) { Reach::Canary } else { Reach::All }
+    }
+
+    /// Whether `promotion` has nothing to be compared with: nothing ran before, or its release did, or it takes away the one that does.
+    #[must_use]
+    pub fn stands_alone(&self, promotion: &Promotion) -> bool {
+        let other = |current: &Deployed| current.release.digest() != promotion.release.digest();
+        promotion.kind == Kind::Rollback || !self.current().is_some_and(other)
+    }
+
+    /// What there is to say about a pass in a window with so many baseline instances; empty where the verdict says it all.
+    pub(super) fn remark(&self, promotion: &Promotion, baselines: u64) -> &'static str {
+        let compares =
+            matches!(&promotion.policy.verification, Verification::Judged(judged) if judged.judge.compares());
+        if compares && baselines == 0 && self.stands_alone(promotion) {
+            "nothing ran beside it to compare it with"
         } else {
-            Reach::All
+            ""
         }
     }
 

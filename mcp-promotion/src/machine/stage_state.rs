@@ -57,6 +57,8 @@ pub struct StageState {
     pub(super) lease: Option<Lease>,
     pub(super) hold: Option<Hold>,
     pub(super) watch: Option<Watch>,
+    /// What was watched before the promotion in flight was started.
+    pub(super) aside: Option<Watch>,
     /// What is still to be reviewed, by the number of the promotion, which may have been left behind.
     pub(super) obligations: BTreeMap<u64, Obligation>,
     /// After which promotion nothing is promoted by itself.
@@ -91,6 +93,7 @@ impl StageState {
             lease: None,
             hold: None,
             watch: None,
+            aside: None,
             obligations: BTreeMap::new(),
             distrusted: None,
             lanes: Arc::default(),

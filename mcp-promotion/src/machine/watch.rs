@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::apply::{Impossible, impossible};
 use super::decide::cut;
+use super::next::since;
 use super::stage_state::StageState;
 use crate::approval::binding;
 use crate::judge::{Beside, Judgement};
@@ -18,6 +19,9 @@ use crate::{
 /// A release that has succeeded, and at which its judge goes on to look for the `watch` time of its policy.
 ///
 /// The judge begins anew, because a sequential one has said its last word: a watch may spend its declared false-rollback budget once more.
+/// A sequential judge has no bake time here: it looks for a regression until the watch ends.
+/// While another promotion is on its way, the watch is set aside. It goes on when that one ends without a success, except where a person had
+/// to acknowledge it: then nobody knows what runs.
 /// Only what a judge has passed is watched: not a release that a person declared a success, and not a rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,8 +29,10 @@ use crate::{
 pub struct Watch {
     /// Which promotion brought it.
     pub promotion: u64,
-    /// How much longer it is to be; the sum of the windows counts, whatever the clock does.
+    /// How much longer it is to be; the sum of the windows counts, each at most twice as long as the policy says, whatever the clock does.
     pub left: Duration,
+    /// How many windows had what is needed to find a regression.
+    pub seen: u64,
     /// How far it has come.
     pub progress: Progress,
 }
@@ -59,14 +65,31 @@ impl StageState {
         let number = promotion.id.number;
         let (windows, judge, judgement, beside) = (0, Value::Null, Judgement::Undecided, Beside::default());
         let progress = Progress { until: at, windows, judge, judgement, beside };
-        self.watch = left.map(|left| Watch { promotion: number, left, progress });
+        self.watch = left.map(|left| Watch { promotion: number, left, seen: 0, progress });
+        self.aside = None;
+    }
+
+    pub(super) fn set_watch_aside(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            self.aside = Some(watch);
+        }
+    }
+
+    /// The same evidence goes on, but the time in between was not watched.
+    pub(super) fn go_on_watching(&mut self, at: Timestamp) {
+        self.watch = self.aside.take();
+        if let Some(watch) = &mut self.watch {
+            watch.progress.until = at;
+        }
     }
 
     pub(super) fn watched(&mut self, sampled: &Sampled) -> Result<(), Impossible> {
+        let seen = self.promotion(sampled.promotion).is_some_and(|promotion| sees(promotion, sampled));
         let Some(watch) = self.watch.as_mut().filter(|watch| watch.promotion == sampled.promotion) else {
             return impossible(format!("promotion {} is not being watched", sampled.promotion));
         };
         watch.left = watch.left.saturating_sub(sampled.window.length());
+        watch.seen = watch.seen.saturating_add(u64::from(seen));
         watch.progress.take(sampled);
         if watch.left.is_zero() || matches!(sampled.judgement, Judgement::Fail { .. }) {
             self.watch = None;
@@ -88,8 +111,18 @@ pub(super) fn due(state: &StageState, now: Timestamp) -> Option<Result<(u64, Win
     } else if now < due {
         Err(due)
     } else {
-        Ok((watch.promotion, Window { from: watch.progress.until, to: now }))
+        Ok((watch.promotion, since(watch.progress.until, judged.window, now)))
     })
+}
+
+/// Whether a regression could have been found in a window. A judge that compares needs a baseline, which most stages have no more once
+/// everything runs the release.
+fn sees(promotion: &Promotion, sampled: &Sampled) -> bool {
+    let Verification::Judged(judged) = &promotion.policy.verification else { return false };
+    let comparable =
+        !judged.judge.compares() || !judged.guardrails.is_empty() || sampled.baseline.instances > 0;
+    let inconclusive = matches!(sampled.judgement, Judgement::Inconclusive { .. });
+    comparable && sampled.canary.instances > 0 && !inconclusive
 }
 
 /// A window after success. A regression asks for a rollback and puts a hold on the stage, in one step.
@@ -99,15 +132,20 @@ pub(super) fn decide(
     response: &Response,
 ) -> Result<Vec<Happened>, PromotionError> {
     let promotion = state.find(sampled.promotion)?;
-    if state.watch().is_none_or(|watch| watch.promotion != sampled.promotion) {
+    let Some(watch) = state.watch().filter(|watch| watch.promotion == sampled.promotion) else {
         return Err(PromotionError::NotNow {
             attempted: format!("record a window of {}", promotion.id),
             state: promotion.state,
             reason: "and not watched any more".to_owned(),
         });
-    }
+    };
     let mut events = vec![Happened::Watched(Box::new(sampled.clone()))];
     let Judgement::Fail { why } = &sampled.judgement else {
+        let ends = sampled.window.length() >= watch.left;
+        if ends && watch.seen == 0 && !sees(promotion, sampled) {
+            let windows = watch.progress.windows.saturating_add(1);
+            events.push(Happened::WatchedInVain { promotion: sampled.promotion, windows });
+        }
         return Ok(events);
     };
     let mut reason = format!("{} got worse after it had succeeded: {why}", promotion.id);

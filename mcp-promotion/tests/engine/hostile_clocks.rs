@@ -150,3 +150,22 @@ async fn a_request_id_used_in_one_stage_answers_nothing_in_another() {
     assert_eq!(scene.engine.request("dev", &release("1.0.0"), by()).await.unwrap(), dev);
     assert_eq!(scene.engine.status(&prod).await.unwrap().release, release("2.0.0"));
 }
+
+/// An hour in which nobody looked is no hour of good health, whether the clock jumped or the driver was away.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_by_the_bake_time_is_not_the_bake_time() {
+    let hour = MINUTE * 60;
+    let scene = Scene::new(Policy::healthy_for(hour));
+    let id = scene.engine.request("prod", &release("1.0.0"), "alice").await.unwrap();
+    while scene.state(&id).await != State::Verifying {
+        scene.engine.step().await.unwrap();
+    }
+    scene.clock.advance(hour);
+    scene.settle().await;
+    let status = scene.engine.status(&id).await.unwrap();
+    assert_eq!(
+        (status.state, status.verification.unwrap().windows),
+        (State::Succeeded, 59),
+        "one of two minutes"
+    );
+}

@@ -14,6 +14,7 @@ mod automatic;
 mod canary;
 mod changed_pipeline;
 mod checkpoints;
+mod comparing;
 mod drawing;
 mod fleet;
 mod gates;

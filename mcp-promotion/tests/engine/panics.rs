@@ -74,10 +74,12 @@ impl Judge for Bomb {
         &self,
         _state: &serde_json::Value,
         _window: Window,
-        _samples: &[Sample],
+        samples: &[Sample],
     ) -> Result<(serde_json::Value, Judgement), JudgeError> {
         assert!(*self != Self::Judge, "{POOR}");
-        Ok((serde_json::Value::Null, Judgement::Pass))
+        let why = "there is no data".to_owned();
+        let judgement = if samples.is_empty() { Judgement::Inconclusive { why } } else { Judgement::Pass };
+        Ok((serde_json::Value::Null, judgement))
     }
 }
 
@@ -159,8 +161,7 @@ async fn a_panic_is_the_failure_of_that_call_and_run_goes_on_with_everything_els
         (Bomb::Gate, State::Pending, delayed("bomb", "gate bomb")),
         (Bomb::Fetch, State::Pending, delayed("inspect", "gate inspect")),
         (Bomb::Inspect, State::Pending, delayed("inspect", "gate inspect")),
-        // No data; this judge passes on that.
-        (Bomb::Sample, State::Succeeded, String::new()),
+        (Bomb::Sample, State::Paused, "there is no data".to_owned()),
     ];
     for (bomb, state, why) in cases {
         let engine = engine(bomb);

@@ -49,6 +49,10 @@ pub(crate) struct Script {
     pub(crate) tricks: VecDeque<Trick>,
     /// Good requests of 100, by release; 100 unless listed. `None` is no data.
     pub(crate) health: Vec<(Digest, Option<u64>)>,
+    /// How many instances there are beside the one that is the canary.
+    pub(crate) peers: usize,
+    /// What as many instances elsewhere run and report for comparison, while the canary runs the same as everything else.
+    pub(crate) elsewhere: Option<Digest>,
     pub(crate) applied: Vec<String>,
     /// The keys under which that was done.
     pub(crate) keys: Vec<String>,
@@ -154,12 +158,24 @@ impl Stage for Puppet {
 
     async fn sample(&self, _window: Window) -> Result<Vec<Sample>, StageError> {
         let script = self.script.lock().unwrap();
-        let judged = script.canary.or(script.running);
-        let listed = script.health.iter().find(|(release, _)| Some(*release) == judged);
-        Ok(match listed.map_or(Some(100), |(_, good)| *good) {
-            Some(good) => vec![Sample::canary("one", good, 100)],
-            None => Vec::new(),
-        })
+        let good = |runs: Option<Digest>| {
+            let listed = script.health.iter().find(|(release, _)| Some(*release) == runs);
+            listed.map_or(Some(100), |(_, good)| *good)
+        };
+        // Each instance counts for what it really runs.
+        let mut samples = Vec::new();
+        samples.extend(good(script.canary.or(script.running)).map(|good| Sample::canary("one", good, 100)));
+        for peer in 0..script.peers {
+            samples.extend(good(script.running).map(|good| match script.canary {
+                Some(_) => Sample::baseline(format!("peer-{peer}"), good, 100),
+                None => Sample::canary(format!("peer-{peer}"), good, 100),
+            }));
+            if script.canary.is_none() && script.elsewhere.is_some() {
+                let good = good(script.elsewhere);
+                samples.extend(good.map(|good| Sample::baseline(format!("else-{peer}"), good, 100)));
+            }
+        }
+        Ok(samples)
     }
 }
 

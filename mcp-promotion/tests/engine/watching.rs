@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_core::Clock;
 use mcp_promotion::{Engine, Kind, Policy, PromotionId, State, Step};
 
-use crate::scene::{MINUTE, Scene, release};
+use crate::scene::{MINUTE, Scene, Trick, release};
 use crate::transcripts::check;
 
 fn policy() -> Policy {
@@ -13,7 +13,7 @@ fn policy() -> Policy {
 }
 
 /// Steps until the promotion has ended, and no further.
-async fn succeeded(scene: &Scene, version: &str) -> PromotionId {
+pub(crate) async fn succeeded(scene: &Scene, version: &str) -> PromotionId {
     let id = scene.engine.request("prod", &release(version), "alice").await.unwrap();
     while !scene.state(&id).await.is_terminal() {
         if let Step::Waiting(Some(until)) = scene.engine.step().await.unwrap() {
@@ -24,11 +24,11 @@ async fn succeeded(scene: &Scene, version: &str) -> PromotionId {
     id
 }
 
-async fn watched(engine: &Engine) -> Option<Duration> {
+pub(crate) async fn watched(engine: &Engine) -> Option<Duration> {
     engine.stage_state("prod").await.unwrap().watch().map(|watch| watch.left)
 }
 
-async fn rollbacks(scene: &Scene) -> Vec<(State, String)> {
+pub(crate) async fn rollbacks(scene: &Scene) -> Vec<(State, String)> {
     let all = scene.engine.promotions("prod").await.unwrap();
     let back = all.into_iter().filter(|promotion| promotion.kind == Kind::Rollback);
     back.map(|back| (back.state, back.requester.to_string())).collect()
@@ -113,6 +113,70 @@ async fn another_promotion_ends_the_watch_and_a_rollback_is_not_watched() {
     assert_eq!(scene.state(&back).await, State::Paused);
     scene.engine.override_with(&back, "bob", "known").await.unwrap();
     assert_eq!(watch().await, None);
+}
+
+/// How long a jump of the clock, or an outage of the driver, was is not how long anybody looked.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_does_not_end_a_watch() {
+    let scene = Scene::new(Policy::healthy_for(MINUTE).watch(MINUTE * 60));
+    succeeded(&scene, "1.0.0").await;
+    scene.clock.advance(MINUTE * 60);
+    for _ in 0..5 {
+        scene.engine.step().await.unwrap();
+    }
+    let left = watched(&scene.engine).await.unwrap();
+    assert!(left >= MINUTE * 59, "{left:?}");
+}
+
+/// What is left of the watch of 2.0.0 once it was interrupted by 3.0.0, which ends like this.
+async fn interrupted(trick: &[Trick], health: u64, ends: State) -> (Scene, Option<(u64, Duration)>) {
+    let scene = Scene::new(Policy::healthy_for(MINUTE).watch(MINUTE * 60));
+    scene.promoted("prod", "1.0.0").await;
+    let second = succeeded(&scene, "2.0.0").await;
+    while watched(&scene.engine).await.unwrap() > MINUTE * 55 {
+        step(&scene).await;
+    }
+    scene.prod.trick(trick.iter().cloned());
+    scene.prod.ill(&release("3.0.0"), Some(health));
+    let third = scene.engine.request("prod", &release("3.0.0"), "alice").await.unwrap();
+    while scene.state(&third).await == State::Pending {
+        step(&scene).await;
+    }
+    assert_eq!(watched(&scene.engine).await, None, "nothing else is judged while 3.0.0 is on its way");
+    while !scene.state(&third).await.is_terminal() {
+        step(&scene).await;
+    }
+    assert_eq!(scene.state(&third).await, ends);
+    let watch = scene.engine.stage_state("prod").await.unwrap().watch().cloned();
+    assert!(watch.as_ref().is_none_or(|watch| watch.promotion == second.number || ends == State::Succeeded));
+    (scene, watch.map(|watch| (watch.promotion, watch.left)))
+}
+
+#[tokio::test]
+async fn a_promotion_that_ends_without_a_success_gives_the_watch_back() {
+    let fails = [Trick::ApplyFails, Trick::ApplyFails, Trick::ApplyFails];
+    for (tricks, health, ends) in [(&fails[..], 100, State::Failed), (&[], 0, State::RolledBack)] {
+        let (scene, watch) = interrupted(tricks, health, ends).await;
+        assert_eq!(watch.unwrap().1, MINUTE * 55);
+        scene.prod.ill(&release("2.0.0"), Some(0));
+        scene.settle().await;
+        assert_eq!(rollbacks(&scene).await, [(State::Succeeded, "watch".to_owned())]);
+        assert_eq!(scene.prod.running(), Some(release("1.0.0").digest()));
+        scene.engine.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_promotion_that_succeeds_is_watched_in_place_of_the_one_before() {
+    let (_, watch) = interrupted(&[], 100, State::Succeeded).await;
+    assert_eq!(watch.unwrap().1, MINUTE * 60);
+}
+
+/// One step, after as much time as it takes.
+async fn step(scene: &Scene) {
+    if let Step::Waiting(Some(until)) = scene.engine.step().await.unwrap() {
+        scene.clock.advance(until.saturating_since(scene.clock.now()));
+    }
 }
 
 /// The evidence is in the journal: another process goes on with it.
