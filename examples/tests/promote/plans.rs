@@ -25,7 +25,7 @@ stages:
     command: [./stage.sh, web]
     fenced: true
     policy: {approvals: 1, verification: {unverified: {reason: a test}}, calls: {attempts: 20, backoff_ms: 20}}
-roles: {people: {bob: [operators]}, voters: [operators], operators: [operators]}
+roles: {people: {alice: [planners], bob: [operators]}, voters: [operators], operators: [operators, planners]}
 settings: {lease_ms: 1000, poll_ms: 50}
 ";
 
