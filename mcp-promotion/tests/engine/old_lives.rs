@@ -309,6 +309,7 @@ async fn promoted_by_itself(life: &Life, eu: &Puppet, ready: &AtomicBool) {
     life.until(&first, |promotion| promotion.delay.is_some()).await;
     ready.store(true, Ordering::Relaxed);
     life.ends(&first, State::Succeeded).await;
+    eu.ill(&release("1.0.0"), None);
     watched().await;
     eu.ill(&release("2.0.0"), None);
     let second = approve("2.0.0").await;

@@ -7,15 +7,11 @@ use crate::act::{Act, Deed, Person, Transition};
 use crate::model::{Asked, Fate, Model, Outcome, WATCH, Watch};
 
 /// What a command has led to.
-enum Done {
-    /// It was so already.
-    Nothing,
-    Recorded(Option<usize>),
-}
+type Done = Option<usize>;
 
 type Answer = Result<Done, ErrorKind>;
 
-const RECORDED: Answer = Ok(Done::Recorded(None));
+const RECORDED: Answer = Ok(None);
 
 impl Model {
     pub(crate) fn obey(&mut self, Transition { act, by, key }: &Transition) -> Outcome {
@@ -23,12 +19,12 @@ impl Model {
         match *act {
             Act::Request { at, version } => {
                 let said = format!("request {version} by {by:?}");
-                self.once(at, key, said, |model| Ok(model.ask(at, false, version, by.name())))
+                self.once(at, key, said, |model| Ok(model.ask(at, (false, false), version, by.name())))
             }
             Act::RequestUrgently { at, version } => {
                 self.once(at, key, format!("urgently {version} by {by:?}"), |model| {
                     permit(by)?;
-                    let asked = model.ask(at, false, version, by.name());
+                    let asked = model.ask(at, (false, true), version, by.name());
                     let which = model.stages[at].asked.len() - 1;
                     model.break_glass(at, which, by);
                     Ok(asked)
@@ -37,7 +33,10 @@ impl Model {
             Act::Rollback { at } => self.once(at, key, format!("rollback by {by:?}"), |model| {
                 permit(by)?;
                 let previous = model.stages[at].previous().ok_or(ErrorKind::Conflict)?;
-                Ok(model.ask(at, true, previous, by.name()))
+                if model.stages[at].in_flight().is_some() {
+                    return Err(ErrorKind::Conflict);
+                }
+                Ok(model.ask(at, (true, false), previous, by.name()))
             }),
             Act::Do { at, which, deed } => {
                 let Some(which) = newest(self.stages[at].asked.len(), which) else {
@@ -104,20 +103,22 @@ impl Model {
         if let Some((_, before, answer)) = self.stages[at].used.iter().find(|(used, ..)| Some(*used) == key) {
             return if *before == said { Ok(*answer) } else { Err(ErrorKind::Conflict) };
         }
-        match command(self)? {
-            Done::Nothing => Ok(None),
-            Done::Recorded(answer) => {
-                self.stages[at].used.extend(key.map(|key| (key, said, answer)));
-                Ok(answer)
-            }
-        }
+        let answer = command(self)?;
+        self.stages[at].used.extend(key.map(|key| (key, said, answer)));
+        Ok(answer)
     }
 
-    pub(crate) fn request(&mut self, at: usize, back: bool, version: u8, by: &'static str) -> usize {
+    pub(crate) fn request(
+        &mut self,
+        at: usize,
+        (back, urgent): (bool, bool),
+        version: u8,
+        by: &'static str,
+    ) -> usize {
         if self.rules.supersede && !back {
             for which in 0..self.stages[at].asked.len() {
                 let older = &self.stages[at].asked[which];
-                if older.state == State::Pending && !older.back {
+                if older.state == State::Pending && !older.back && (older.glass.is_none() || urgent) {
                     self.change(at, which, State::Superseded);
                 }
             }
@@ -144,8 +145,8 @@ impl Model {
         self.stages[at].asked.len() - 1
     }
 
-    fn ask(&mut self, at: usize, back: bool, version: u8, by: &'static str) -> Done {
-        Done::Recorded(Some(self.request(at, back, version, by)))
+    fn ask(&mut self, at: usize, back: (bool, bool), version: u8, by: &'static str) -> Done {
+        Some(self.request(at, back, version, by))
     }
 
     fn break_glass(&mut self, at: usize, which: usize, by: Person) {
@@ -209,8 +210,7 @@ impl Model {
         let last = asked.votes.iter().rfind(|(voter, ..)| *voter == by).map(|(_, approves, _)| *approves);
         match deed {
             Deed::Revoke => match last {
-                Some(true) => {}
-                Some(false) => return Ok(Done::Nothing),
+                Some(_) => {}
                 None => return Err(ErrorKind::Denied),
             },
             Deed::Approve if asked.by == by.name() => return Err(ErrorKind::Denied),
@@ -241,10 +241,11 @@ impl Model {
         }
         let (version, back) = (asked.version, asked.back);
         match to {
-            State::Deploying => stage.watch = None,
+            State::Deploying => stage.aside = stage.watch.take().or(stage.aside.take()),
             State::Succeeded => {
                 let watched = watched && asked.judged_well && !back;
                 stage.watch = watched.then_some(Watch { left: WATCH, seen_until: now });
+                stage.aside = None;
                 if let Some((replaced, _)) = before.filter(|(replaced, _)| back && *replaced != version) {
                     stage.fates.push((now, Fate::Bad { version: replaced }));
                     stage.distrusted = true;
@@ -258,11 +259,14 @@ impl Model {
                     stage.fates.push((now, Fate::Bad { version }));
                 }
                 (stage.distrusted, stage.unsettled) = (true, false);
+                stage.watch_on(now);
             }
             State::Failed if from == State::Stuck => {
                 stage.fates.push((now, Fate::Bad { version }));
                 (stage.distrusted, stage.unsettled) = (true, true);
+                stage.aside = None;
             }
+            State::Failed => stage.watch_on(now),
             _ => {}
         }
     }

@@ -32,13 +32,14 @@ impl Model {
         let stage = &self.stages[at];
         let late = |which: &usize| {
             let asked = &stage.asked[*which];
-            asked.state == State::Pending && self.now >= asked.at + EXPIRY
+            asked.state == State::Pending && !asked.back && self.now >= asked.at + EXPIRY
         };
         if let Some(which) = (0..stage.asked.len()).find(late) {
             return Some(self.goes_to(at, which, State::Expired));
         }
         let head = stage.head().filter(|head| self.blockers(at, *head).is_empty())?;
-        Some(self.goes_to(at, head, State::Deploying))
+        let stale = stage.asked[head].back && stage.previous() != Some(stage.asked[head].version);
+        Some(self.goes_to(at, head, if stale { State::Cancelled } else { State::Deploying }))
     }
 
     fn goes_to(&mut self, at: usize, which: usize, to: State) -> Shows {
@@ -100,7 +101,7 @@ impl Model {
         let before = stage.current().map(|(version, _)| version);
         let to = if stage.world.mood == Mood::Blind {
             State::Paused
-        } else if stage.world.runs == before && !stage.unsettled {
+        } else if stage.world.runs == before && !stage.unsettled && !stage.asked[which].back {
             State::Failed
         } else if self.is_foreign(at, which) {
             State::Paused
@@ -151,7 +152,7 @@ impl Model {
         if now < watch.seen_until + watch.left.min(WINDOW) {
             return None;
         }
-        watch.left = watch.left.saturating_sub(now - watch.seen_until);
+        watch.left = watch.left.saturating_sub((now - watch.seen_until).min(2 * WINDOW));
         watch.seen_until = now;
         if watch.left == 0 || health == Health::Sick {
             stage.watch = None;
@@ -163,7 +164,7 @@ impl Model {
         let was_held = stage.held.replace(stage.held.unwrap_or("watch")).is_some();
         let previous = stage.previous().filter(|_| !already);
         if let Some(previous) = previous {
-            self.request(at, true, previous, "watch");
+            self.request(at, (true, false), previous, "watch");
         }
         Some(previous.is_some() || !was_held)
     }

@@ -131,6 +131,8 @@ pub(crate) struct Stage {
     /// Whether a person took over, so that nobody knows what runs.
     pub(crate) unsettled: bool,
     pub(crate) watch: Option<Watch>,
+    /// The watch that another promotion has interrupted.
+    pub(crate) aside: Option<Watch>,
     /// Which promotions are still to be reviewed.
     pub(crate) owed: Vec<usize>,
     /// Request ids, what each was used for, and what the answer was.
@@ -158,6 +160,7 @@ impl Model {
             distrusted: false,
             unsettled: false,
             watch: None,
+            aside: None,
             owed: Vec::new(),
             used: Vec::new(),
             world: World::new(),
@@ -225,6 +228,11 @@ impl Stage {
         let verifying = Some(State::Verifying);
         let sampled = |asked: &Asked| Some(asked.state) == verifying || asked.paused_from == verifying;
         self.watch.is_some() || self.asked.iter().any(sampled)
+    }
+
+    /// Nothing new runs: what ran before is watched for the rest of its time, without the time in between.
+    pub(crate) fn watch_on(&mut self, now: u64) {
+        self.watch = self.aside.take().map(|watch| Watch { seen_until: now, ..watch });
     }
 
     /// Whose turn it is: rollbacks, then what must not wait, then everything else, each in the order of the requests.
