@@ -37,25 +37,26 @@ usage: cargo run --release --example judge -- [options] < intervals
 
 /// Reads the arguments; `None` when only the usage was asked for.
 fn chosen() -> Result<Option<Chosen>, lexopt::Error> {
-    let (mut name, mut alpha_ppm, mut margin_ppm, mut bake) =
-        ("rank".to_owned(), 10_000, 1_000_000, Duration::from_secs(30 * 60));
+    let (mut name, mut alpha, mut margin) = ("rank".to_owned(), None, None);
+    let mut bake = Duration::from_secs(30 * 60);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("judge") => name = parser.value()?.parse()?,
-            Long("alpha") => alpha_ppm = millionths(parser.value()?.parse()?, 0.5)?,
-            Long("margin") => margin_ppm = millionths(parser.value()?.parse()?, 1000.0)?,
+            Long("alpha") => alpha = Some(millionths(number(&mut parser, "alpha", 1e-6, 0.5)?)),
+            Long("margin") => margin = Some(millionths(number(&mut parser, "margin", 1e-6, 1000.0)?)),
             Long("bake") => {
-                let minutes: f64 = parser.value()?.parse()?;
-                if !(0.0..=1e6).contains(&minutes) {
-                    return Err("a bake time is a number of minutes from 0 to 1000000".into());
-                }
-                bake = Duration::from_secs_f64(minutes * 60.0);
+                bake = Duration::from_secs_f64(number(&mut parser, "bake", 0.0, 1e6)? * 60.0);
             }
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
     }
+    if let ("guardrail", Some(option)) = (name.as_str(), alpha.map(|_| "alpha").or(margin.map(|_| "margin")))
+    {
+        return Err(format!("--{option} is not for guardrail, which has none; leave it out").into());
+    }
+    let (alpha_ppm, margin_ppm) = (alpha.unwrap_or(10_000), margin.unwrap_or(1_000_000));
     let (mut rank, mut count, mut guardrail) =
         (RankTest::default(), CountTest::default(), Guardrail::default());
     (rank.alpha_ppm, rank.margin_ppm, rank.bake) = (alpha_ppm, margin_ppm, bake);
@@ -69,12 +70,19 @@ fn chosen() -> Result<Option<Chosen>, lexopt::Error> {
     }
 }
 
-fn millionths(value: f64, most: f64) -> Result<u32, lexopt::Error> {
-    if (1e-6..=most).contains(&value) {
-        Ok((value * 1e6).round() as u32)
+/// The value of an option, which is within these bounds.
+fn number(parser: &mut lexopt::Parser, option: &str, least: f64, most: f64) -> Result<f64, lexopt::Error> {
+    let text = parser.value()?;
+    let value: f64 = text.parse().map_err(|_| format!("--{option}: {text:?} is no number"))?;
+    if (least..=most).contains(&value) {
+        Ok(value)
     } else {
-        Err(format!("{value} is not between 0.000001 and {most}").into())
+        Err(format!("--{option}: {value} is not between {least} and {most}").into())
     }
+}
+
+fn millionths(value: f64) -> u32 {
+    (value * 1e6).round() as u32
 }
 
 fn main() -> ExitCode {

@@ -7,7 +7,10 @@
 mod http;
 mod tcp;
 
+use std::fmt::Display;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +45,15 @@ fn wanted() -> Result<Wanted, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("timeout-ms") => wanted.timeout = Duration::from_millis(arguments.value()?.parse()?),
-            Long("attempts") => wanted.attempts = arguments.value()?.parse()?,
-            Long("pause-ms") => wanted.pause = Duration::from_millis(arguments.value()?.parse()?),
+            Long("timeout-ms") => {
+                let millis: NonZeroU64 = number(&mut arguments, "timeout-ms")?;
+                wanted.timeout = Duration::from_millis(millis.get());
+            }
+            Long("attempts") => {
+                let attempts: NonZeroU32 = number(&mut arguments, "attempts")?;
+                wanted.attempts = attempts.get();
+            }
+            Long("pause-ms") => wanted.pause = Duration::from_millis(number(&mut arguments, "pause-ms")?),
             Long("any") => wanted.any = true,
             Long("json") => wanted.json = true,
             Value(target) => {
@@ -56,6 +65,15 @@ fn wanted() -> Result<Wanted, lexopt::Error> {
         }
     }
     if wanted.targets.is_empty() { Err("no TARGET was given".into()) } else { Ok(wanted) }
+}
+
+/// The value of an option.
+fn number<N: FromStr<Err: Display>>(
+    arguments: &mut lexopt::Parser,
+    option: &str,
+) -> Result<N, lexopt::Error> {
+    let text = arguments.value()?.string()?;
+    text.parse().map_err(|error| format!("--{option}: {text:?}: {error}").into())
 }
 
 /// The check that a target asks for.

@@ -89,6 +89,10 @@ struct Run {
 
 impl Run {
     fn answer(&mut self, chosen: &Chosen, line: &[u8]) -> Result<Value, String> {
+        // As an array of its fields, in the order that they happen to have here, a line would be read too.
+        if line.trim_ascii_start().first() == Some(&b'[') {
+            return Err("read the line: it is an array, and not an object".to_owned());
+        }
         let line: Line = serde_json::from_slice(line).map_err(|error| format!("read the line: {error}"))?;
         match line {
             Line { reset: Some(true), at: None, samples: None } => {

@@ -13,7 +13,7 @@ Promotes releases through the stages of a pipeline file; its journal is an SQLit
 usage: promote [options] COMMAND
 
 Before anything is done
-  pipeline check FILE                check a pipeline file, and show its stages
+  pipeline check FILE                check a pipeline file, its commands and who can approve, and show its stages
   pipeline show [FILE]               draw it; as text, with --mermaid or --svg, into a file with -o, and with --live as it stands now
   preview STAGE REF=FILE|DIGEST ...  what `request` would lead to, and what would block it; writes nothing
   preview rollback STAGE             the same for `rollback`
@@ -41,7 +41,8 @@ Release plans: many stages, in an order in which every state on the way works
   plan history PLAN, plan wait PLAN
 
 Driving and looking
-  run [--until-idle]                 drive all stages and plans until SIGINT or SIGTERM, or until only people can go on
+  run [--until-idle]                 drive all stages and plans until SIGINT or SIGTERM, or until only people can go on; what it waits for
+                                     longer than a few seconds is told on standard error
   wait ID                            until it has ended or needs a person; needs `run` elsewhere
   status [ID|STAGE], blockers ID     where it stands; what keeps it from going on, and who or what lifts that
   explain ID|STAGE                   why it went as it did, or why the stage runs what it runs
@@ -50,7 +51,7 @@ Driving and looking
   verify [--against FILE]            verify the journal, also against an earlier checkpoint
 
   --pipeline FILE     the pipeline (default: pipeline.yaml)
-  --data DIR          where the journal is (default: promote-data)
+  --data DIR          where the journal is (default: promote-data); request, hold, run and plan submit make one, nothing else does
   --as PERSON         who gives the command (needed for commands that change something, and for `preview`)
   --request-id ID     makes a repeated command answer what the first one did
   --json              one JSON document on standard output; for `run`, one a line for each event

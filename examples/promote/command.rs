@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use mcp_core::{Artifact, ArtifactRef, Digest};
-use mcp_promotion::{Actor, Engine, PromotionId, Release};
+use mcp_promotion::{Actor, Engine, PromotionError, PromotionId, Release, Roles};
 use serde_json::json;
 
 use crate::Answer;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::voters;
 
 /// Whether `name` is a command of a person about a stage or a promotion.
 pub fn is_one(name: &str) -> bool {
@@ -37,8 +38,8 @@ pub fn is_one(name: &str) -> bool {
 
 pub async fn give(
     engine: &Engine,
-    name: &str,
-    about: &[&str],
+    roles: Option<&Roles>,
+    (name, about): (&str, &[&str]),
     arguments: &Arguments,
 ) -> Result<Answer, Failure> {
     let actor = actor(name, arguments)?;
@@ -54,7 +55,15 @@ pub async fn give(
         "hold" => engine.hold(target, actor, reason).await?,
         "lift" => engine.lift_hold(target, actor).await?,
         "release-lease" => engine.release_lease(target, actor).await?,
-        _ => about_promotion(engine, name, &target.parse()?, actor, reason).await?,
+        _ => {
+            let id = target.parse()?;
+            if let Err(error) = about_promotion(engine, name, &id, actor, reason).await {
+                return Err(match name {
+                    "approve" | "reject" | "veto" => voters::explain(error, name, (engine, &id), roles).await,
+                    _ => error.into(),
+                });
+            }
+        }
     }
     Ok(Answer::done(format!("{name} {target}: done")))
 }
@@ -65,24 +74,23 @@ async fn about_promotion(
     id: &PromotionId,
     actor: Actor,
     reason: &str,
-) -> Result<(), Failure> {
+) -> Result<(), PromotionError> {
     match name {
-        "approve" => engine.approve(id, actor).await?,
-        "reject" => engine.reject(id, actor).await?,
-        "revoke" => engine.revoke(id, actor).await?,
-        "veto" => engine.veto(id, actor, reason).await?,
-        "cancel" => engine.cancel(id, actor).await?,
-        "pause" => engine.pause(id, actor, reason).await?,
-        "resume" => engine.resume(id, actor).await?,
-        "override" => engine.override_with(id, actor, reason).await?,
-        "abort" => engine.abort(id, actor, reason).await?,
-        "acknowledge" => engine.acknowledge(id, actor, reason).await?,
-        "retry" => engine.retry(id, actor).await?,
-        "break-glass" => engine.break_glass(id, actor, reason).await?,
-        "review" => engine.review(id, actor, reason).await?,
-        other => return Err(Failure::usage(format!("no such command: {other}; see --help"))),
+        "approve" => engine.approve(id, actor).await,
+        "reject" => engine.reject(id, actor).await,
+        "revoke" => engine.revoke(id, actor).await,
+        "veto" => engine.veto(id, actor, reason).await,
+        "cancel" => engine.cancel(id, actor).await,
+        "pause" => engine.pause(id, actor, reason).await,
+        "resume" => engine.resume(id, actor).await,
+        "override" => engine.override_with(id, actor, reason).await,
+        "abort" => engine.abort(id, actor, reason).await,
+        "acknowledge" => engine.acknowledge(id, actor, reason).await,
+        "retry" => engine.retry(id, actor).await,
+        "break-glass" => engine.break_glass(id, actor, reason).await,
+        // The last of those that `is_one` knows.
+        _ => engine.review(id, actor, reason).await,
     }
-    Ok(())
 }
 
 /// Who gives the command, under the request id that was given.

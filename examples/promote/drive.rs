@@ -35,7 +35,7 @@ pub async fn run(file: &PipelineFile, journal: SqliteJournal, data: &Path, how: 
         let outcome = tokio::select! {
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
-            outcome = idle::wait(&engine), if how.until_idle => outcome,
+            outcome = idle::wait(&engine, file, &slot.owner), if how.until_idle => outcome,
         };
         // Finishes the step that it is in, and gives its leases up.
         engine.stop();
@@ -71,6 +71,9 @@ fn what(kind: &EventKind) -> String {
         Told::Held(held) => because(&format!("held by {}", held.by), &held.reason),
         Told::ReviewOverdue(owed) => format!("the review that {} caused is overdue", owed.by),
         Told::PlanChanged(changed) => because(&changed.to, &changed.reason),
+        Told::PlanStageChanged(changed) => {
+            because(&format!("{} {}", changed.stage, changed.to), &changed.what)
+        }
         // What people do is told where they do it.
         other => other.type_name().to_owned(),
     }

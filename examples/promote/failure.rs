@@ -24,6 +24,16 @@ impl Failure {
         Self { message: format!("{attempted}: {error}"), code: 4 }
     }
 
+    /// What the command is about is not there.
+    pub const fn not_found(message: String) -> Self {
+        Self { message, code: 1 }
+    }
+
+    /// The journal is not what was written to it.
+    pub const fn damaged(message: String) -> Self {
+        Self { message, code: 3 }
+    }
+
     fn of(kind: ErrorKind, error: &dyn std::error::Error) -> Self {
         let code = match kind {
             ErrorKind::Corrupt => 3,

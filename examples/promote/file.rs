@@ -11,7 +11,8 @@ use mcp_promotion::{
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::script::Script;
+use crate::script::{self, Script};
+use crate::voters;
 
 /// A pipeline file as it is written. Durations are in milliseconds.
 #[derive(Debug, Deserialize)]
@@ -77,6 +78,34 @@ impl PipelineFile {
             .canonicalize()
             .map_err(|error| wrong(format!("find its folder {}: {error}", folder.display())))?;
         Ok(Self { pipeline, stages, folder, roles, settings })
+    }
+
+    /// What does not fit together as things stand on this host: commands that are not there, and more approvals than people.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for WrittenStage { name, command, policy, .. } in &self.stages {
+            let program = command.first().map_or("", String::as_str);
+            if let Some(path) = script::path(program, &self.folder).filter(|path| !path.is_file()) {
+                faults.push(format!(
+                    "stage {name}: its command {program} is no file, looked for at {}; put it there, or correct the path, which begins at \
+                     the folder of the pipeline file",
+                    path.display()
+                ));
+            }
+            let people = self.roles.iter().flat_map(|roles| voters::faults(policy, roles));
+            faults.extend(people.map(|fault| format!("stage {name}: {fault}")));
+        }
+        faults
+    }
+
+    /// Who may vote and operate, where the file says so.
+    pub const fn roles(&self) -> Option<&Roles> {
+        self.roles.as_ref()
+    }
+
+    /// Whether the command of this stage refuses older fences.
+    pub fn is_fenced(&self, stage: &Name) -> bool {
+        self.stages.iter().any(|known| known.name == *stage && known.fenced)
     }
 
     /// An engine for it that takes commands and answers questions.

@@ -16,12 +16,13 @@ mod query;
 mod script;
 mod show;
 mod slot;
+mod store;
+mod voters;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mcp_promotion::SqliteJournal;
 use serde_json::{Value, json};
 
 use arguments::{Arguments, USAGE};
@@ -89,12 +90,7 @@ async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
         _ => &arguments.pipeline,
     };
     let file = PipelineFile::read(path)?;
-    // Scripts run in another folder, and are told this one.
-    let made = std::fs::create_dir_all(&arguments.data).and_then(|()| arguments.data.canonicalize());
-    let data = made.map_err(|error| {
-        Failure::unavailable(&format!("make the folder {}", arguments.data.display()), &error)
-    })?;
-    let journal = SqliteJournal::open(data.join("journal.db"))?;
+    let (journal, data) = store::open(&arguments.data, name)?;
     if name == "run" {
         let how = drive::How { until_idle: arguments.until_idle, json: arguments.json };
         drive::run(&file, journal, &data, how).await?;
@@ -102,7 +98,7 @@ async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
         return Ok(Answer::new("", Value::Null));
     }
     // Not driven here; so that what is said about blockers is about the stage.
-    let engine = file.with_stages(file.engine(journal), &data, None).build()?;
+    let engine = file.with_stages(file.engine(journal.clone()), &data, None).build()?;
     if name == "pipeline show" {
         return show::answer(&engine.diagram().await?, arguments);
     }
@@ -110,9 +106,9 @@ async fn obey(arguments: &Arguments) -> Result<Answer, Failure> {
         return plan::answer(&engine, name, about, arguments).await;
     }
     if command::is_one(name) {
-        return command::give(&engine, name, about, arguments).await;
+        return command::give(&engine, file.roles(), (name, about), arguments).await;
     }
-    query::answer(&engine, name, about, arguments).await
+    query::answer((&engine, &journal), name, about, arguments).await
 }
 
 fn usage() -> Answer {

@@ -34,7 +34,8 @@ pub async fn answer(
         "show" if about.is_empty() => return shown::all(engine).await,
         _ => {}
     }
-    let id: PlanId = target.parse()?;
+    // Also as `run` prints it, which is the name of the plan's stream.
+    let id: PlanId = target.strip_prefix("plan/").unwrap_or(target).parse()?;
     match name {
         "show" => return shown::one(engine, id).await,
         "history" => return shown::history(engine, id).await,

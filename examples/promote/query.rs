@@ -4,7 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use mcp_core::Name;
-use mcp_promotion::{Audit, Blocker, Checkpoint, Engine, History, Promotion, PromotionId, Release};
+use mcp_promotion::{
+    Audit, Blocker, Checkpoint, Engine, History, Journal, Promotion, PromotionError, PromotionId, Release,
+    SqliteJournal,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,7 +18,7 @@ use crate::{command, plain};
 
 /// Answers a question, which `name` is.
 pub async fn answer(
-    engine: &Engine,
+    (engine, journal): (&Engine, &SqliteJournal),
     name: &str,
     about: &[&str],
     arguments: &Arguments,
@@ -50,12 +53,19 @@ pub async fn answer(
         }
         ("obligations", _) => obligations(engine).await,
         ("checkpoint", _) => {
-            let checkpoint = engine.checkpoint().await?;
+            let checkpoint = match engine.checkpoint().await {
+                Ok(checkpoint) => checkpoint,
+                Err(error) => return Err(unsound(journal, error).await),
+            };
             Ok(Answer::new(json!(checkpoint).to_string(), json!(checkpoint)))
         }
-        _ => verify(engine, arguments.against.as_deref()).await,
+        _ => verify(engine, journal, arguments.against.as_deref()).await,
     }
 }
+
+/// What is said of a stage beside what it runs.
+const UNSETTLED: &str =
+    ", or something else: a failure was acknowledged, and nothing has succeeded since; not known what runs";
 
 /// What the library shows to people and to programs.
 fn shown(what: &(impl Display + Serialize)) -> Answer {
@@ -108,7 +118,9 @@ async fn stage(engine: &Engine, name: &Name) -> Result<Answer, Failure> {
     let state = engine.stage_state(name.clone()).await?;
     let current = state.current();
     let runs = current.map_or_else(|| "nothing".to_owned(), |deployed| artifacts(&deployed.release));
-    let mut text = format!("{name} runs {runs}\n");
+    let unsettled = state.is_unsettled();
+    let doubt = if unsettled { UNSETTLED } else { "" };
+    let mut text = format!("{name} runs {runs}{doubt}\n");
     if let Some(hold) = state.hold() {
         let _written = writeln!(text, "  {}", plain::line(&hold.to_string()));
     }
@@ -130,7 +142,8 @@ async fn stage(engine: &Engine, name: &Name) -> Result<Answer, Failure> {
         let id = PromotionId::new(name.clone(), deployed.promotion);
         json!({ "promotion": id, "release": deployed.release, "digest": deployed.release.digest() })
     });
-    let mut document = json!({ "stage": name, "current": current, "hold": hold, "open": open });
+    let mut document =
+        json!({ "stage": name, "current": current, "unsettled": unsettled, "hold": hold, "open": open });
     if let (false, Some(fields)) = (lanes.is_empty(), document.as_object_mut()) {
         fields.insert("lanes".to_owned(), lanes.into());
     }
@@ -212,17 +225,40 @@ async fn obligations(engine: &Engine) -> Result<Answer, Failure> {
     Ok(Answer::new(text, json!({ "obligations": open })))
 }
 
-async fn verify(engine: &Engine, against: Option<&Path>) -> Result<Answer, Failure> {
-    let Audit { heads, .. } = match against {
-        None => engine.verify().await?,
+/// Why the journal is not sound, with every cause that it names itself; that it should be verified is what was just done.
+async fn unsound(journal: &SqliteJournal, error: PromotionError) -> Failure {
+    let PromotionError::Corrupt { stream, position, reason } = &error else { return error.into() };
+    let mut why = reason.clone();
+    let read = journal.read(stream, position.saturating_sub(1), 1).await;
+    let mut cause = read.as_ref().err().map(|error| error as &dyn std::error::Error);
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !why.contains(&told) {
+            why = format!("{why}: {told}");
+        }
+        cause = error.source();
+    }
+    let position = format!("event {position} of stream {stream}");
+    Failure::damaged(format!(
+        "verify the journal: read {position}: {why}; restore it from a copy that is sound"
+    ))
+}
+
+async fn verify(engine: &Engine, journal: &SqliteJournal, against: Option<&Path>) -> Result<Answer, Failure> {
+    let audit = match against {
+        None => engine.verify().await,
         Some(path) => {
             let wrong =
                 |why: String| Failure::usage(format!("read the checkpoint {}: {why}", path.display()));
             let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
             let checkpoint: Checkpoint =
                 serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-            engine.verify_against(&checkpoint).await?
+            engine.verify_against(&checkpoint).await
         }
+    };
+    let Audit { heads, .. } = match audit {
+        Ok(audit) => audit,
+        Err(error) => return Err(unsound(journal, error).await),
     };
     let text: Vec<String> = heads
         .iter()

@@ -1,7 +1,7 @@
 //! A stage that is a command: called with `observe`, `apply` or `sample` as its last argument.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 
@@ -18,6 +18,11 @@ const STALE: i32 = 3;
 const UNSUPPORTED: i32 = 4;
 /// How much of an error message is kept, in characters.
 const TOLD: usize = 500;
+
+/// Where a program is that a pipeline file in `folder` names by a path; `None` for a plain name, which is looked up as usual.
+pub fn path(program: &str, folder: &Path) -> Option<PathBuf> {
+    program.contains('/').then(|| folder.join(program))
+}
 
 /// Runs the command of one stage, or of one lane of it.
 pub struct Script {
@@ -55,9 +60,7 @@ impl Script {
         };
         let mut words = self.command.iter();
         let program = words.next().map_or("", String::as_str);
-        // A path is one from the pipeline file; a plain name is looked up as usual.
-        let program = if program.contains('/') { self.folder.join(program) } else { program.into() };
-        let mut command = Command::new(program);
+        let mut command = Command::new(path(program, &self.folder).unwrap_or_else(|| program.into()));
         command.args(words).arg(what).current_dir(&self.folder);
         command.env("PROMOTE_STAGE", self.stage.as_str()).env("PROMOTE_DATA", &self.data);
         command.envs(variables).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -12,9 +12,17 @@ use crate::arguments::{Arguments, Picture};
 use crate::failure::Failure;
 use crate::file::PipelineFile;
 
-/// `pipeline check`: reads the file, and shows what it says.
+/// `pipeline check`: reads the file, and shows what it says; or what is wrong with it, also with regard to this host and to its people.
 pub fn check(path: &Path) -> Result<Answer, Failure> {
     let file = PipelineFile::read(path)?;
+    let faults = file.faults();
+    if !faults.is_empty() {
+        let shown = path.display();
+        return Err(Failure::usage(format!(
+            "check the pipeline file {shown}: {}",
+            faults.join("\n  also: ")
+        )));
+    }
     let mut text = String::new();
     let mut stages = Vec::new();
     for (name, policy) in file.pipeline.stages() {

@@ -83,6 +83,18 @@ async fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         let (code, lines) = health(&[argument.to_owned()]).await;
         assert_eq!((code, lines[0].as_str()), (Some(2), said));
     }
+    // Nothing would be asked at all, and nobody must take that for an answer.
+    for option in ["--timeout-ms", "--attempts"] {
+        let target = format!("tcp://{}", server().await);
+        let (code, lines) = health(&[option.to_owned(), "0".to_owned(), target]).await;
+        let told = format!("health: {option}: \"0\": number would be zero for non-zero type");
+        assert_eq!((code, lines[0].as_str()), (Some(2), told.as_str()));
+    }
+    let (code, lines) = health(&["--attempts".to_owned(), "many".to_owned()]).await;
+    assert_eq!(
+        (code, lines[0].as_str()),
+        (Some(2), "health: --attempts: \"many\": invalid digit found in string")
+    );
     let (code, lines) = health(&[]).await;
     assert_eq!((code, lines[0].as_str()), (Some(2), "health: no TARGET was given"));
 }

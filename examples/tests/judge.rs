@@ -13,6 +13,11 @@ use std::process::{Command, Stdio};
 use mcp_core::Timestamp;
 use serde_json::{Value, json};
 
+fn program() -> Command {
+    let test = std::env::current_exe().unwrap();
+    Command::new(test.ancestors().nth(2).unwrap().join("examples").join("judge"))
+}
+
 /// The exit code, and what was answered to each line.
 fn run(arguments: &[&str], lines: &[String]) -> (Option<i32>, Vec<Value>) {
     feed(arguments, lines.iter().fold(String::new(), |text, line| text + line + "\n"))
@@ -24,8 +29,7 @@ fn unended(text: &str) -> (Option<i32>, Vec<Value>) {
 }
 
 fn feed(arguments: &[&str], text: String) -> (Option<i32>, Vec<Value>) {
-    let test = std::env::current_exe().unwrap();
-    let mut child = Command::new(test.ancestors().nth(2).unwrap().join("examples").join("judge"))
+    let mut child = program()
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -113,6 +117,8 @@ fn every_bad_line_is_answered_by_an_error_and_changes_nothing() {
         "\u{0}".to_owned(),
         "[".repeat(100_000),
         json!({"reset": false}).to_string(),
+        "[true,null,null]".to_owned(),
+        " \t[null,\"1970-01-01T00:02:30Z\",[]]".to_owned(),
         json!({"reset": true, "at": at}).to_string(),
         json!({"at": "yesterday", "samples": []}).to_string(),
         json!({"at": at}).to_string(),
@@ -282,9 +288,34 @@ fn wrong_usage_ends_with_2_and_answers_nothing() {
         &["--bake", "soon"],
         &["--bake", "-1"],
         &["--bake"],
+        &["--judge", "guardrail", "--alpha", "0.01"],
+        &["--margin", "2", "--judge", "guardrail"],
         &["--unknown"],
         &["stray"],
     ] {
         assert_eq!(run(arguments, &[interval(1, 1)]), (Some(2), Vec::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_told_with_the_option_that_it_was_given_for() {
+    for (arguments, told) in [
+        (&["--alpha", "2"][..], "--alpha: 2 is not between 0.000001 and 0.5"),
+        (&["--margin", "0"], "--margin: 0 is not between 0.000001 and 1000"),
+        (&["--bake", "-1"], "--bake: -1 is not between 0 and 1000000"),
+        (&["--bake", "soon"], "--bake: \"soon\" is no number"),
+        (
+            &["--judge", "guardrail", "--alpha", "0.01"],
+            "--alpha is not for guardrail, which has none; leave it out",
+        ),
+        (
+            &["--judge", "guardrail", "--margin", "2"],
+            "--margin is not for guardrail, which has none; leave it out",
+        ),
+    ] {
+        let output = program().args(arguments).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("read the arguments: {told}");
+        assert_eq!((output.status.code(), said.lines().next().unwrap()), (Some(2), expected.as_str()));
     }
 }

@@ -340,7 +340,7 @@ impl fmt::Display for Blocker {
             ),
             Self::Person { state, why } => {
                 let lift = if *state == State::Stuck {
-                    "retry or acknowledge it"
+                    "acknowledge it, or retry it unless it is a rollback"
                 } else {
                     "resume, override or abort it"
                 };

@@ -21,7 +21,7 @@ pub enum State {
     Paused,
     /// The stage is told to run the previous release again.
     RollingBack,
-    /// Going back did not work: a person must retry or acknowledge.
+    /// Going back did not work: a person must acknowledge, or retry what is no rollback.
     Stuck,
     /// The stage runs the release.
     Succeeded,

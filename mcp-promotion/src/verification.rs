@@ -127,6 +127,25 @@ impl JudgeChoice {
         matches!(self, Self::Rank(_) | Self::Count(_) | Self::Together(_))
     }
 
+    /// How many windows a judge that compares needs, for how long it looks, and how long it waits for one that counts.
+    pub(crate) fn bakes(&self) -> Option<(u32, Duration, Duration)> {
+        let rank = |judge: &RankTest| (judge.min_windows, judge.bake, judge.patience);
+        let count = |judge: &CountTest| (judge.min_windows, judge.bake, judge.patience);
+        match self {
+            Self::Rank(judge) => Some(rank(judge)),
+            Self::Count(judge) => Some(count(judge)),
+            Self::Together(together) => together
+                .judges
+                .iter()
+                .map(|judge| match judge {
+                    Sequential::Rank(judge) => rank(judge),
+                    Sequential::Count(judge) => count(judge),
+                })
+                .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1), one.2.max(other.2))),
+            Self::Guardrail(_) | Self::Named(_) => None,
+        }
+    }
+
     /// The same, if it is sequential, without a time after which it passes.
     pub(crate) fn without_end(&self) -> Self {
         let bake = Duration::MAX;

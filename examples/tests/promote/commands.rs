@@ -90,6 +90,8 @@ fn the_exit_code_says_whether_the_caller_the_file_or_the_journal_is_wrong() {
     let code = |arguments: &[&str]| host.call(arguments).code;
     assert_eq!(code(&["--help"]), Some(0));
     assert_eq!(code(&["pipeline", "check", "pipeline.yaml"]), Some(0));
+    assert_eq!(code(&["verify"]), Some(1), "there is no journal yet");
+    assert_eq!(code(&["run", "--until-idle"]), Some(0));
     for wrong in
         [&["fly"][..], &["request", "a"], &["--as", "x", "approve", "a"], &["approve", "a/1"], &["--nope"]]
     {

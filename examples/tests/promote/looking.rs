@@ -66,6 +66,7 @@ fn a_pipeline_is_shown_as_it_stands_now() {
 fn a_preview_says_what_blocks_and_what_would_happen_and_writes_nothing() {
     let host = Host::with_the_sample();
     let app = build(&host, "1.0.0", "one");
+    host.done(&["run", "--until-idle"]);
     let unknown = host.call(&["preview", "prod", &app]);
     assert_eq!((unknown.code, unknown.err.contains("--as PERSON")), (Some(2), true), "{unknown:?}");
     let preview = host.done(&["--as", "alice", "preview", "prod", &app]);
@@ -134,6 +135,7 @@ fn an_explanation_says_who_approved_how_it_was_judged_and_what_came_back() {
 fn where_there_is_nothing_that_is_said() {
     let host = Host::with_two_stages();
     let app = build(&host, "1.0.0", "one");
+    host.done(&["run", "--until-idle"]);
     assert_eq!(host.done(&["obligations"]), "nothing is to be reviewed");
     assert_eq!(host.done(&["plan", "show"]), "no plans");
     host.done(&["--as", "alice", "request", "a", &app]);

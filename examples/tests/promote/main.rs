@@ -9,6 +9,8 @@
 )]
 
 mod commands;
+mod faults;
+mod idle;
 mod kill;
 mod looking;
 mod people;

@@ -159,6 +159,7 @@ fn a_reason_cannot_move_the_cursor_or_begin_a_line_of_its_own() {
 #[test]
 fn a_command_that_lacks_a_word_is_told_which_ones_it_takes() {
     let host = Host::with_two_stages();
+    host.done(&["run", "--until-idle"]);
     for (words, told) in [
         (&["veto", "a/1"][..], "veto takes ID REASON, and was given \"a/1\"; put what has spaces in quotes"),
         (&["pause", "a/1", "for", "lunch"], "pause takes ID REASON, and was given \"a/1 for lunch\""),

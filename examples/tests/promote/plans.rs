@@ -113,8 +113,14 @@ fn a_plan_goes_wave_by_wave_and_waits_for_the_approval_that_its_last_stage_needs
     let before = show(&host, &id);
     assert_eq!((&before["state"], parts(&before)), (&json!("running"), ["waiting"; 3]));
     assert_eq!(before["waves"], json!([[["auth"]], [["billing"]], [["web"]]]));
-    host.done(&["run", "--until-idle"]);
+    let told = host.done(&["run", "--until-idle"]);
+    let steps: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.split_once(&format!(" plan/{id} "))?.1.split(':').next())
+        .collect();
+    assert_eq!(steps, ["auth asked", "auth done", "billing asked", "billing done", "web asked"], "{told}");
     let shown = show(&host, &id);
+    assert_eq!(shown, show(&host, &format!("plan/{id}")), "as `run` calls it");
     assert_eq!((parts(&shown), &shown["done"]), (["done", "done", "asked"], &json!(["auth", "billing"])));
     assert_eq!(shown["blocked"][0]["blockers"][0]["lifted_by"], "approvers");
     let web = blocked(&shown);

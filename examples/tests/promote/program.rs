@@ -93,6 +93,13 @@ impl Host {
         command.spawn().expect("cargo build -p mcp-examples --example promote")
     }
 
+    /// The same, of which what it says on standard error is read.
+    pub fn start_heard(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().expect("cargo build -p mcp-examples --example promote")
+    }
+
     /// The state of a promotion, by its name in JSON.
     pub fn state(&self, id: &str) -> String {
         self.call(&["--json", "status", id]).json()["state"].as_str().unwrap().to_owned()

@@ -61,22 +61,37 @@ fn seal(body: &[u8]) -> Digest {
     Digester::new().update(b"mcp snapshot\n").update(body).digest()
 }
 
+/// What was kept beside a stream.
+pub(super) struct Kept(Snapshot);
+
+impl Kept {
+    /// Whether it was made after this very event, and is not the state after it.
+    pub(super) fn misremembers(&self, loaded: &Loaded) -> bool {
+        let Self(Snapshot { version, head, state, .. }) = self;
+        (loaded.chain().version(), loaded.chain().head()) == (*version, *head) && state != loaded.state()
+    }
+}
+
 impl Engine {
     /// What was kept beside the stream of this stage, if the stream still has the event that it was made after. Only that one event is
     /// compared: what came before it is not read again until [`verify`](Self::verify) does.
     pub(super) async fn restore(&self, slot: &Slot) -> Option<Loaded> {
-        let load = || async {
-            match self.inner.journal.snapshots() {
-                Some(snapshots) => snapshots.load(&slot.stream).await,
-                None => Ok(None),
-            }
-        };
-        let kept = host::call("journal", load).await.ok()??;
-        let Snapshot { stream, version, head, state, .. } = Snapshot::read(&kept)?;
+        let Kept(Snapshot { stream, version, head, state, .. }) = self.kept(&slot.stream).await?;
         let fits = stream == slot.stream && *state.stage() == slot.name && state.version() == version;
         let page = self.read_page(&stream, version.checked_sub(1)?, 1).await.ok()?;
         let chain = Chain::behind(stream, version, page.first()?).ok()?;
         (fits && chain.head() == head).then(|| Loaded::restored(chain, state))
+    }
+
+    /// What was kept beside a stream, as far as this build can read it.
+    pub(super) async fn kept(&self, stream: &Name) -> Option<Kept> {
+        let load = || async {
+            match self.inner.journal.snapshots() {
+                Some(snapshots) => snapshots.load(stream).await,
+                None => Ok(None),
+            }
+        };
+        Snapshot::read(&host::call("journal", load).await.ok()??).map(Kept)
     }
 
     /// Keeps a state beside its stream. That this fails harms nobody: the next one comes.

@@ -184,6 +184,7 @@ impl Engine {
         claims: &mut Claims,
     ) -> Result<Reader, PromotionError> {
         let mut reader = Reader::new(stream)?;
+        let kept = self.kept(stream).await;
         loop {
             let version = reader.chain().version();
             let page = match self.read_page(stream, version, PAGE).await {
@@ -197,6 +198,16 @@ impl Engine {
             }
             for bytes in page {
                 reader.read(&bytes, claims)?;
+                if let (Reader::Stage(loaded, _), Some(kept)) = (&reader, &kept)
+                    && kept.misremembers(loaded)
+                {
+                    return Err(PromotionError::Corrupt {
+                        stream: stream.clone(),
+                        position: loaded.chain().version(),
+                        reason: "the snapshot beside it says something else than the events up to it"
+                            .to_owned(),
+                    });
+                }
                 let (version, head) = (reader.chain().version(), reader.chain().head());
                 if let Some(known) = known.iter().find(|k| k.version == version && k.head != head) {
                     return Err(known.refuse(stream, version, "the chain up to it fits, and is not the one"));

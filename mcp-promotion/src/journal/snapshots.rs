@@ -6,7 +6,8 @@ use super::JournalError;
 /// Keeps, beside each stream, what was computed from its beginning: what journals that outlive the process can do.
 ///
 /// A snapshot is a cache. Whoever reads one compares it with the event that it was made after and goes on from there, or ignores it and
-/// reads the stream from its beginning; so an old, damaged or missing one costs time and nothing else. [`Engine::verify`] looks at none.
+/// reads the stream from its beginning; so an old, damaged or missing one costs time and nothing else. One that somebody has forged, with a seal that fits, is believed until
+/// [`Engine::verify`] computes it again: whoever may write there is trusted as whoever may write the journal.
 ///
 /// [`Engine::verify`]: crate::Engine::verify
 #[async_trait]

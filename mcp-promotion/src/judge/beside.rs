@@ -4,7 +4,7 @@ use mcp_core::{ErrorKind, Name, SeamError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::occasion::{Occasion, has_compared, patient};
+use super::occasion::{Occasion, has_compared, only_numbers, patient};
 use super::{Judge, JudgeError, Judgement, MAX_JUDGE_STATE_BYTES};
 use crate::host;
 use crate::verification::{JudgeChoice, Judged};
@@ -54,8 +54,9 @@ pub(crate) struct Heard {
 /// The most that a shadow judge may keep, as compact JSON: its state is journaled with each window too.
 const MAX_SHADOW_STATE_BYTES: usize = 16 << 10;
 
-/// Asks all of them, but for a judge that compares where there is nothing to compare with: then guardrails decide, and without any it passes
-/// in the first window with data, or once its patience with a baseline that there was has run out. `named` finds the host's judges.
+/// Asks all of them, but for a judge that compares where there is nothing to compare with, or once its patience with a baseline that there was
+/// has run out: then guardrails decide, those of the policy or one that stands in; where only numbers are reported, and the policy has none,
+/// it passes in the first window with them. `named` finds the host's judges.
 ///
 /// # Errors
 /// Those of the judge and of the guardrails, `NotFound` where the host has no judge of that name, and `Exhausted` where the judge keeps too
@@ -90,8 +91,13 @@ pub(crate) fn hear<'a>(
         return Err(SeamError::new(ErrorKind::Exhausted, context));
     }
     let mut beside = Beside::default();
-    for (at, guardrail) in judged.guardrails.iter().enumerate() {
+    let silent = judged.guardrails.is_empty() && only_numbers(samples);
+    for (at, guardrail) in occasion.guardrails(judged).iter().enumerate() {
         let before = kept.and_then(|progress| progress.beside.guardrails.get(at)).unwrap_or(&null);
+        if silent {
+            beside.guardrails.push(before.clone());
+            continue;
+        }
         let (state, said) = host::ask("guardrail", || guardrail.judge(&patience(before), window, samples))?;
         beside.guardrails.push(state);
         judgement = worse(judgement, said);

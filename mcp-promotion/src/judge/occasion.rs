@@ -2,9 +2,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::Judgement;
+use super::{Guardrail, Judgement};
 use crate::verification::{JudgeChoice, Judged};
 use crate::{Arm, Progress, Sample};
+
+/// How many of a million requests may fail before the guardrail that stands in takes a release for one that does not work at all.
+const MOSTLY_FAILS_PPM: u32 = 500_000;
 
 /// For what judges are asked about a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +31,21 @@ impl Occasion {
         match self {
             Self::Beside => false,
             Self::Alone => guarded || samples.iter().any(tells),
-            Self::Watch => guarded,
+            Self::Watch => guarded || samples.iter().any(|sample| sample.total > 0),
         }
+    }
+
+    /// The guardrails as they are asked: beside a judge that compares, in a policy without any, one stands in where a comparison may be
+    /// impossible. It fails what fails most of its requests, and passes after the judge's own time.
+    pub(super) fn guardrails(self, judged: &Judged) -> Cow<'_, [Guardrail]> {
+        let bakes = judged.judge.bakes();
+        let Some((min_windows, bake, patience)) =
+            bakes.filter(|_| self != Self::Beside && judged.guardrails.is_empty())
+        else {
+            return Cow::Borrowed(&judged.guardrails);
+        };
+        let max_errors_ppm = MOSTLY_FAILS_PPM;
+        Cow::Owned(vec![Guardrail { max_errors_ppm, min_windows, bake, patience, ..Guardrail::default() }])
     }
 
     /// The judge as it is asked: in a watch, a sequential one never passes. Its e-process may be looked at for as long as one likes, so the
@@ -46,6 +62,11 @@ impl Occasion {
     pub(super) fn is_resumed(self, kept: &Progress) -> bool {
         self != Self::Watch && matches!(kept.judgement, Judgement::Inconclusive { .. })
     }
+}
+
+/// Whether it counts no requests, but something else: then a guardrail on errors has nothing to say.
+pub(super) fn only_numbers(samples: &[Sample]) -> bool {
+    samples.iter().all(|sample| sample.total == 0) && samples.iter().any(tells)
 }
 
 /// Whether it says anything of the release.

@@ -251,6 +251,16 @@ impl StageState {
         Ok(())
     }
 
+    /// What should have gone is not to come back, whatever runs now: what should have come is what a later promotion falls back to.
+    fn leave_current(&mut self) {
+        if let Some(previous) = self.previous.take() {
+            let left = self.current.replace(previous);
+            if let Some(left) = left {
+                self.verified.insert(left.release.digest(), None);
+            }
+        }
+    }
+
     fn ended(&mut self, at: Timestamp, promotion: &Promotion, to: State) {
         let number = promotion.id.number;
         let digest = promotion.release.digest();
@@ -291,6 +301,9 @@ impl StageState {
                 self.verified.insert(digest, None);
                 (self.distrusted, self.unsettled) = (Some(number), Some(number));
                 self.aside = None;
+                if promotion.kind == Kind::Rollback {
+                    self.leave_current();
+                }
             }
             State::Failed => self.go_on_watching(at),
             _ => {}

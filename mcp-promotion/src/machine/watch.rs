@@ -116,11 +116,13 @@ pub(super) fn due(state: &StageState, now: Timestamp) -> Option<Result<(u64, Win
 }
 
 /// Whether a regression could have been found in a window. A judge that compares needs a baseline, which most stages have no more once
-/// everything runs the release.
+/// everything runs the release; a guardrail needs requests.
 fn sees(promotion: &Promotion, sampled: &Sampled) -> bool {
     let Verification::Judged(judged) = &promotion.policy.verification else { return false };
-    let comparable =
-        !judged.judge.compares() || !judged.guardrails.is_empty() || sampled.baseline.instances > 0;
+    let comparable = !judged.judge.compares()
+        || !judged.guardrails.is_empty()
+        || sampled.baseline.instances > 0
+        || sampled.canary.total > 0;
     let inconclusive = matches!(sampled.judgement, Judgement::Inconclusive { .. });
     comparable && sampled.canary.instances > 0 && !inconclusive
 }

@@ -32,11 +32,30 @@ async fn a_rollback_of_which_nothing_could_be_applied_is_stuck() {
     let status = scene.engine.status(&back).await.unwrap();
     assert_eq!(status.state, State::Stuck);
     assert!(status.reason.ends_with("reach the machines (unavailable)"), "{}", status.reason);
-    scene.engine.acknowledge(&back, "bob", "seen").await.unwrap();
-    let again = scene.engine.rollback("prod", "bob").await.unwrap();
+    assert!(scene.blockers(&back).await[0].ends_with("acknowledge it, or retry it unless it is a rollback"));
+}
+
+/// Nobody knows what runs then, and yet what somebody wanted to leave is nothing to fall back to.
+#[tokio::test]
+async fn after_an_acknowledged_rollback_a_failure_brings_back_what_it_would_have_brought_back() {
+    let scene = Scene::new(Policy::healthy_for(MINUTE));
+    scene.promoted("prod", "1.0.0").await;
+    scene.promoted("prod", "2.0.0").await;
+    scene.prod.trick([Trick::ObserveUnknown]);
+    let back = scene.engine.rollback("prod", "bob").await.unwrap();
     scene.settle().await;
-    assert_eq!(scene.state(&again).await, State::Succeeded);
+    assert_eq!(scene.state(&back).await, State::Paused);
+    scene.engine.abort(&back, "bob", "by hand, then").await.unwrap();
+    scene.engine.acknowledge(&back, "bob", "1.0.0 was put there by hand").await.unwrap();
+    let state = scene.engine.stage_state("prod").await.unwrap();
+    assert_eq!((state.is_unsettled(), state.previous().is_none()), (true, true));
+    assert_eq!(scene.engine.current("prod").await.unwrap().unwrap().release, release("1.0.0"));
+    scene.engine.lift_hold("prod", "bob").await.unwrap();
+    scene.prod.ill(&release("3.0.0"), Some(50));
+    let third = scene.promoted("prod", "3.0.0").await;
+    assert_eq!(scene.state(&third).await, State::RolledBack);
     assert_eq!(scene.prod.running(), Some(release("1.0.0").digest()));
+    scene.engine.verify().await.unwrap();
 }
 
 #[tokio::test]

@@ -262,6 +262,15 @@ impl Model {
                 stage.watch_on(now);
             }
             State::Failed if from == State::Stuck => {
+                if let Some((left, _)) = before.filter(|_| back) {
+                    // It should have gone; what it should have gone back to is what a later promotion falls back to.
+                    let brought = stage.fates.iter().rev().find_map(|(_, fate)| match fate {
+                        Fate::Runs { version: it, by, .. } if *it == version => Some(*by),
+                        _ => None,
+                    });
+                    stage.fates.push((now, Fate::Bad { version: left }));
+                    stage.fates.extend(brought.map(|by| (now, Fate::Runs { version, by, back })));
+                }
                 stage.fates.push((now, Fate::Bad { version }));
                 (stage.distrusted, stage.unsettled) = (true, true);
                 stage.aside = None;
