@@ -9,9 +9,14 @@ use crate::storage::local::storage_error;
 ///
 /// The text in the file only says who holds it; what counts is the lock.
 #[derive(Debug)]
-pub(crate) struct WriterLock(
-    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] File,
-);
+pub(crate) struct WriterLock(File);
+
+impl Drop for WriterLock {
+    /// Closing the file is not enough: a process that is being started has it open too, for the moment before it becomes another program.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
 
 impl WriterLock {
     /// Takes the lock, or says who has it.
@@ -62,8 +67,10 @@ mod tests {
             Err(RegistryError::Locked { holder, .. }) => assert_eq!(holder, "process 7 on build-1"),
             other => panic!("{other:?}"),
         }
+        let inherited = first.0.try_clone().expect("as a process that is being started has it");
         drop(first);
         drop(WriterLock::take(folder.path(), "process 8").expect("the lock again"));
         assert_eq!(std::fs::read_to_string(folder.path().join("LOCK")).expect("text"), "process 8\n");
+        drop(inherited);
     }
 }

@@ -19,6 +19,16 @@ pub(super) struct LockFiles {
     folder: PathBuf,
 }
 
+/// A lock that was taken for good.
+struct Held(File);
+
+impl Drop for Held {
+    /// Closing the file is not enough: a process that is being started has it open too, for the moment before it becomes another program.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
 /// What a lock file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lock {
@@ -75,7 +85,7 @@ impl Owners for LockFiles {
     async fn claim(&self, owner: &Name) -> Result<Claim, JournalError> {
         let claimed = self.open(owner).and_then(|file| Ok((take(&file)?, file)));
         match claimed {
-            Ok((Lock::Taken, file)) => Ok(Claim::new(file)),
+            Ok((Lock::Taken, file)) => Ok(Claim::new(Held(file))),
             Ok((Lock::Held, _)) => {
                 let context = format!(
                     "claim the owner name {owner}: another engine that is alive holds it; give each its own, or stop that one"
@@ -91,7 +101,11 @@ impl Owners for LockFiles {
 
     async fn is_gone(&self, owner: &Name) -> Result<bool, JournalError> {
         let looked = OpenOptions::new().read(true).open(self.path(owner));
-        let looked = looked.and_then(|file| of(file.try_lock_shared()));
+        let looked = looked.and_then(|file| {
+            let lock = of(file.try_lock_shared());
+            file.unlock()?;
+            lock
+        });
         match looked {
             Ok(lock) => Ok(lock == Lock::Taken),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -123,6 +137,19 @@ mod tests {
         assert!(!files.is_gone(&owner).await.unwrap());
         drop(claim);
         assert!(files.is_gone(&owner).await.unwrap());
+    }
+
+    #[test]
+    fn what_is_given_up_is_free_although_a_process_that_is_being_started_has_the_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let open = || OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
+        let held = open();
+        assert_eq!(take(&held).unwrap(), Lock::Taken);
+        let inherited = held.try_clone().unwrap();
+        drop(Held(held));
+        assert_eq!(take(&open()).unwrap(), Lock::Taken);
+        drop(inherited);
     }
 
     #[tokio::test]
