@@ -172,16 +172,15 @@ fn write_pack(
     }
     let (name, key) = (pack.name, pack.name.key());
     if let Some((offset, bytes)) = pack.take_pending() {
-        let storage = Arc::clone(storage);
-        let written = wait(runtime, async move {
-            match storage.append() {
-                Some(append) => append.grow(&key, offset, bytes).await,
-                None => storage.put(&key, bytes, PutWhen::Absent).await,
+        let written = match storage.append() {
+            Some(append) => append.grow(&key, offset, bytes),
+            None => {
+                let storage = Arc::clone(storage);
+                wait(runtime, async move { storage.put(&key, bytes, PutWhen::Absent).await })
+                    .and_then(|written| written)
             }
-        });
-        written
-            .and_then(|written| written)
-            .map_err(|source| RegistryError::Storage { what: format!("writing {name}"), source })?;
+        };
+        written.map_err(|source| RegistryError::Storage { what: format!("writing {name}"), source })?;
     }
     if seal {
         packs.finish();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use mcp_core::ErrorKind;
 
 use crate::{Key, PutWhen, StorageBackend, StorageError};
@@ -30,6 +31,7 @@ impl std::error::Error for Violation {}
 pub async fn check(storage: &Arc<dyn StorageBackend>) -> Result<(), Violation> {
     let storage = &**storage;
     put_and_read(storage).await?;
+    streams(storage).await?;
     absence(storage).await?;
     conditions(storage).await?;
     listing(storage).await?;
@@ -72,6 +74,35 @@ async fn put_and_read(storage: &dyn StorageBackend) -> Result<(), Violation> {
         kind("reading a deleted object", storage.read(&key, 0..0).await, ErrorKind::NotFound)?;
     }
     Ok(())
+}
+
+async fn streams(storage: &dyn StorageBackend) -> Result<(), Violation> {
+    // Parts of uneven sizes, some empty, together more than one part of a multipart upload takes.
+    let part =
+        |n: usize| Bytes::from(vec![u8::try_from(n % 251).unwrap_or(0); n.saturating_mul(7919) % 400_000]);
+    let parts: Vec<Bytes> = (0..100).map(part).collect();
+    let whole = parts.concat();
+    let put = key("conformance/stream")?;
+    let stream = stream::iter(parts.into_iter().map(Ok)).boxed();
+    let length = storage.put_stream(&put, stream).await.map_err(failed("put a stream"))?;
+    same("the length of a stream", length, whole.len() as u64)?;
+    let read = storage.read(&put, 0..length).await.map_err(failed("read what was streamed"))?;
+    same("whether a stream is read as it was put", read[..] == whole[..], true)?;
+    storage.delete(&put).await.map_err(failed("delete an object"))?;
+    let empty = key("conformance/empty-stream")?;
+    let length = storage.put_stream(&empty, stream::iter([]).boxed()).await;
+    same("the length of an empty stream", length.map_err(failed("put an empty stream"))?, 0)?;
+    let stat = storage.stat(&empty).await.map_err(failed("look at an object"))?;
+    same("the size of an empty stream's object", stat.map(|stat| stat.bytes), Some(0))?;
+    storage.delete(&empty).await.map_err(failed("delete an object"))?;
+    let broken = key("conformance/broken-stream")?;
+    let torn = StorageError::new(ErrorKind::Cancelled, "its source ended early");
+    let parts = [Ok(Bytes::from(vec![1; 6 << 20])), Err(torn)];
+    let outcome = storage.put_stream(&broken, stream::iter(parts).boxed()).await;
+    kind("putting a stream that ends in an error", outcome, ErrorKind::Cancelled)?;
+    same("what is left of it", storage.stat(&broken).await.map_err(failed("look at nothing"))?, None)?;
+    let left = storage.list("conformance/broken").await.map_err(failed("list objects"))?;
+    same("what is listed of it", left.len(), 0)
 }
 
 async fn absence(storage: &dyn StorageBackend) -> Result<(), Violation> {
@@ -133,19 +164,19 @@ async fn growing(storage: &dyn StorageBackend) -> Result<(), Violation> {
     let Some(append) = storage.append() else { return Ok(()) };
     let key = key("conformance/grow")?;
     for (offset, bytes) in [(0_u64, "abc"), (3, "d"), (4, ""), (4, "ef")] {
-        append.grow(&key, offset, Bytes::from(bytes)).await.map_err(failed("append"))?;
+        append.grow(&key, offset, Bytes::from(bytes)).map_err(failed("append"))?;
     }
     let read = storage.read(&key, 0..6).await.map_err(failed("read what has grown"))?;
     same("the bytes of what has grown", &read[..], b"abcdef")?;
     for offset in [0_u64, 5, 7] {
-        let outcome = append.grow(&key, offset, Bytes::from_static(b"x")).await;
+        let outcome = append.grow(&key, offset, Bytes::from_static(b"x"));
         kind(&format!("appending at {offset} to 6 bytes"), outcome, ErrorKind::Conflict)?;
     }
-    append.grow(&key, 6, Bytes::from_static(b"g")).await.map_err(failed("append after a refusal"))?;
+    append.grow(&key, 6, Bytes::from_static(b"g")).map_err(failed("append after a refusal"))?;
     let read = storage.read(&key, 0..7).await.map_err(failed("read what has grown"))?;
     same("the bytes after refused appends", &read[..], b"abcdefg")?;
     storage.delete(&key).await.map_err(failed("delete what has grown"))?;
-    kind("appending to what is not there", append.grow(&key, 7, Bytes::new()).await, ErrorKind::NotFound)
+    kind("appending to what is not there", append.grow(&key, 7, Bytes::new()), ErrorKind::NotFound)
 }
 
 fn key(text: &str) -> Result<Key, Violation> {

@@ -81,5 +81,7 @@ pub use search::{Hit, Search};
 pub use select::Select;
 pub use settings::Settings;
 pub use stats::Stats;
-pub use storage::{Append, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError};
+pub use storage::{
+    Append, ByteStream, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError,
+};
 pub use verify::{Fault, Verification};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use mcp_core::{ErrorKind, SeamError};
 
 pub use local::LocalStorage;
@@ -17,6 +18,9 @@ pub use memory::MemoryStorage;
 
 /// What a [`StorageBackend`] fails with.
 pub type StorageError = SeamError;
+
+/// Bytes that arrive part by part; after an error nothing more comes.
+pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
 
 /// What an object is called: segments of `[a-z0-9_-][a-z0-9._-]*` joined by `/`, at most 512 bytes.
 ///
@@ -117,6 +121,14 @@ pub trait StorageBackend: Send + Sync {
     /// `Conflict` when `when` is [`PutWhen::Absent`] and something is there: then nothing was written.
     async fn put(&self, key: &Key, bytes: Bytes, when: PutWhen) -> Result<(), StorageError>;
 
+    /// Stores what `stream` gives under `key`, without holding more than a few parts of it in memory, and says how many bytes it was.
+    ///
+    /// The caller uses each such key once: a backend may, but need not, notice that something is there.
+    ///
+    /// # Errors
+    /// `Conflict` where something is noticed to be there, and the stream's own error: then nothing was written.
+    async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError>;
+
     /// Reads exactly the bytes of `range`, which may be empty.
     ///
     /// # Errors
@@ -146,14 +158,15 @@ pub trait StorageBackend: Send + Sync {
 }
 
 /// Grows objects in place: what local files can and object stores cannot.
-#[async_trait]
 pub trait Append: Send + Sync {
     /// Writes `bytes` behind the first `offset` bytes of the object; offset 0 creates it. Durable when it returns.
+    ///
+    /// Blocks: the registry calls it on a thread of its own.
     ///
     /// # Errors
     /// `Conflict` when the object has another size than `offset`, or exists although `offset` is 0: then nothing was written. After
     /// any other error the object may end in a part of `bytes`, and the caller writes to it no more.
-    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError>;
+    fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError>;
 }
 
 const _: Option<(&dyn StorageBackend, &dyn Append)> = None;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use mcp_core::ErrorKind;
 
-use super::{Append, Key, PutWhen, Stat, StorageBackend, StorageError, outside};
+use super::{Append, ByteStream, Key, PutWhen, Stat, StorageBackend, StorageError, outside};
 
 /// Keeps each object as one file below a folder. Files and folders are synced before a call returns.
 ///
@@ -65,6 +66,41 @@ impl StorageBackend for LocalStorage {
         self.blocking(move |folder| folder.put(&key, &bytes, when).map_err(failed("put", &key))).await
     }
 
+    async fn put_stream(&self, key: &Key, mut stream: ByteStream) -> Result<u64, StorageError> {
+        let new = key.clone();
+        let made = self.blocking(move |folder| {
+            let path = folder.path(&new);
+            let parent = folder.make_parent(&path).map_err(failed("put", &new))?;
+            let (temporary, file) = folder.create_temporary(parent).map_err(failed("put", &new))?;
+            Ok((Temporary(temporary), file))
+        });
+        let (temporary, mut file) = made.await?;
+        let mut length = 0_u64;
+        while let Some(part) = stream.next().await {
+            let (part, key) = (part?, key.clone());
+            length = length.saturating_add(part.len() as u64);
+            file = self
+                .blocking(move |_| {
+                    file.write_all(&part).map_err(failed("put", &key))?;
+                    Ok(file)
+                })
+                .await?;
+        }
+        let key = key.clone();
+        self.blocking(move |folder| {
+            let path = folder.path(&key);
+            let finish = || {
+                file.sync_all()?;
+                fs::hard_link(&temporary.0, &path)?;
+                fs::remove_file(&temporary.0)?;
+                path.parent().map_or(Ok(()), sync_folder)
+            };
+            finish().map_err(failed("put", &key))
+        })
+        .await?;
+        Ok(length)
+    }
+
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StorageError> {
         if range.end.saturating_sub(range.start) <= INLINE_READ_BYTES {
             return self.0.read(key, &range);
@@ -107,12 +143,19 @@ impl StorageBackend for LocalStorage {
     }
 }
 
-#[async_trait]
 impl Append for LocalStorage {
-    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
-        let key = key.clone();
-        self.blocking(move |folder| folder.append(&key, offset, &bytes).map_err(failed("append to", &key)))
-            .await
+    fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
+        self.0.append(key, offset, &bytes).map_err(failed("append to", key))
+    }
+}
+
+/// A file of a write that is under way; removed when that ends in whatever way.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // One that stays is nobody's object.
+        drop(fs::remove_file(&self.0));
     }
 }
 

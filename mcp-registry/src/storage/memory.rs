@@ -3,10 +3,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
 use mcp_core::ErrorKind;
 
-use super::{Append, Key, PutWhen, Stat, StorageBackend, StorageError, outside};
+use super::{Append, ByteStream, Key, PutWhen, Stat, StorageBackend, StorageError, outside};
 
 /// Keeps objects in memory, for tests and for registries that may vanish. Clones share the objects.
 ///
@@ -35,6 +36,17 @@ impl StorageBackend for MemoryStorage {
         }
         objects.insert(key.clone(), bytes);
         Ok(())
+    }
+
+    async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError> {
+        let gathered = stream.try_fold(BytesMut::new(), |mut gathered, part| async move {
+            gathered.extend_from_slice(&part);
+            Ok(gathered)
+        });
+        let bytes = gathered.await?.freeze();
+        let length = bytes.len() as u64;
+        self.put(key, bytes, PutWhen::Absent).await?;
+        Ok(length)
     }
 
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StorageError> {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mcp_core::ErrorKind;
 use mcp_registry::{
-    Append, Draft, Expect, Key, LocalStorage, PutWhen, Registry, Select, Settings, Stat, StorageBackend,
-    StorageError,
+    Append, ByteStream, Draft, Expect, Key, LocalStorage, PutWhen, Registry, Select, Settings, Stat,
+    StorageBackend, StorageError,
 };
 
 use crate::opening::copy_folder;
@@ -66,6 +66,16 @@ impl StorageBackend for Failing {
         Err(self.error())
     }
 
+    async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError> {
+        if !self.next() {
+            return self.inner.put_stream(key, stream).await;
+        }
+        if let Failure::Unsynced = self.failure {
+            self.inner.put_stream(key, stream).await?;
+        }
+        Err(self.error())
+    }
+
     async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StorageError> {
         self.inner.read(key, range).await
     }
@@ -87,15 +97,14 @@ impl StorageBackend for Failing {
     }
 }
 
-#[async_trait]
 impl Append for Failing {
-    async fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
+    fn grow(&self, key: &Key, offset: u64, bytes: Bytes) -> Result<(), StorageError> {
         let inner = self.inner.append().expect("local storage appends");
         if !self.next() {
-            return inner.grow(key, offset, bytes).await;
+            return inner.grow(key, offset, bytes);
         }
         if let Some(part) = self.part(&bytes) {
-            inner.grow(key, offset, part).await?;
+            inner.grow(key, offset, part)?;
         }
         Err(self.error())
     }
