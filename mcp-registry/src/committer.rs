@@ -2,6 +2,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use mcp_core::{Clock, ErrorKind, EventSink, Source};
 use tokio::runtime::Handle;
@@ -10,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalog::{CatalogWriter, Commit};
 use crate::command::{Answer, Command, CommitContext};
 use crate::error::with_causes;
+use crate::linger::Linger;
 use crate::lock::WriterLock;
 use crate::packs::WriterPacks;
 use crate::storage::{PutWhen, StorageBackend, StorageError};
@@ -59,10 +61,13 @@ impl Committer {
 
     fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         let mut closing = None;
+        let appends = self.storage.append().is_some();
+        let mut linger = Linger::new(if appends { Duration::ZERO } else { self.settings.linger });
         while let Some(first) = queue.blocking_recv() {
             let mut batch = Vec::new();
             let mut bytes = 0_usize;
             let mut next = Some(first);
+            let mut lingered = false;
             while let Some(command) = next {
                 match command {
                     Command::Close(reply) if closing.is_none() => {
@@ -77,6 +82,10 @@ impl Committer {
                 }
                 let full = batch.len() >= MAX_COMMANDS || bytes >= MAX_BYTES;
                 next = if !full { queue.try_recv().ok() } else { None };
+                if next.is_none() && !full && !lingered && closing.is_none() {
+                    lingered = true;
+                    next = if linger.wait(batch.len()) { queue.try_recv().ok() } else { None };
+                }
             }
             // After a panic too, callers learn why nothing is written any more, and the folder is given back when it is closed.
             if !batch.is_empty() && catch_unwind(AssertUnwindSafe(|| self.commit(batch))).is_err() {

@@ -49,6 +49,7 @@ mod feed;
 mod fetch;
 mod format;
 mod interval;
+mod linger;
 mod lock;
 mod metadata;
 pub mod pack;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::RegistryError;
@@ -23,6 +25,9 @@ pub struct Settings {
     pub max_requests_in_flight: usize,
     /// The size from which a pack is sealed, where the storage can append.
     pub pack_bytes: u64,
+    /// How long a commit waits for more publishers to join, where the storage cannot append and each commit is therefore one object; at
+    /// most a second. Only a crowd waits: a publisher who comes alone does not.
+    pub linger: Duration,
     /// The zstd level, 1 to 19.
     pub compression_level: i32,
     /// Smaller artifacts are stored as they are.
@@ -39,6 +44,7 @@ impl Default for Settings {
             max_bytes_in_flight: 256 << 20,
             max_requests_in_flight: 16 << 10,
             pack_bytes: 64 << 20,
+            linger: Duration::from_millis(10),
             compression_level: 3,
             compress_from_bytes: 4 << 10,
             read_connections: 4,
@@ -69,6 +75,9 @@ impl Settings {
         if self.read_connections == 0 || self.read_connections > 64 {
             return refuse("read_connections must be 1 to 64");
         }
+        if self.linger > Duration::from_secs(1) {
+            return refuse("linger must be at most one second");
+        }
         if !(1..=19).contains(&self.compression_level) {
             return refuse("compression_level must be 1 to 19");
         }
@@ -88,6 +97,7 @@ mod tests {
             Settings { max_bytes_in_flight: 10, ..base.clone() },
             Settings { max_requests_in_flight: 0, ..base.clone() },
             Settings { read_connections: 0, ..base.clone() },
+            Settings { linger: Duration::from_secs(2), ..base.clone() },
             Settings { compression_level: 0, ..base.clone() },
             Settings { max_artifact_bytes: u64::MAX, ..base.clone() },
             Settings { max_metadata_bytes: (128 << 20) + 1, max_bytes_in_flight: 1 << 30, ..base.clone() },

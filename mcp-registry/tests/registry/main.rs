@@ -15,6 +15,7 @@ mod lifecycle;
 mod model;
 mod opening;
 mod publishing;
+mod remote;
 mod searching;
 mod storage;
 
