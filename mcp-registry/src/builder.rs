@@ -17,7 +17,7 @@ use crate::packs::WriterPacks;
 use crate::registry::{BUDGET_UNIT, Shared, Writer};
 use crate::search::SearchIndex;
 use crate::storage::local::{storage_error, sync_folder};
-use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format};
+use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
 
 /// What a registry is opened with: a storage, a place for the catalog, settings, and what the host lends.
 #[must_use = "a builder does nothing until it opens"]
@@ -25,6 +25,8 @@ pub struct Builder {
     storage: Arc<dyn StorageBackend>,
     /// Where the catalog, its lock and its format file are; `None`: in memory.
     folder: Option<PathBuf>,
+    /// The packs are in `folder` too: there is one lock for both, and no owner to be told apart.
+    together: bool,
     settings: Settings,
     clock: Arc<dyn Clock>,
     ids: Option<Arc<dyn IdSource>>,
@@ -55,7 +57,8 @@ impl Registry {
     /// A registry with its catalog and its packs in `folder`.
     pub fn local(folder: impl Into<PathBuf>) -> Builder {
         let folder = folder.into();
-        Self::builder(Arc::new(LocalStorage::new(&folder))).catalog_in(folder)
+        let storage = Arc::new(LocalStorage::new(&folder));
+        Builder { together: true, ..Self::builder(storage).catalog_in(folder) }
     }
 
     /// A registry in memory, which vanishes with its last handle.
@@ -64,10 +67,14 @@ impl Registry {
     }
 
     /// A registry with its packs in `storage`, and its catalog in memory unless a folder is given.
+    ///
+    /// The first catalog that is opened for writing puts the object `owner` into the storage, and any other catalog is refused from then
+    /// on with [`OwnedByAnother`](RegistryError::OwnedByAnother): also by a process whose catalog in memory came after one that has vanished.
     pub fn builder(storage: Arc<dyn StorageBackend>) -> Builder {
         Builder {
             storage,
             folder: None,
+            together: false,
             settings: Settings::default(),
             clock: Arc::new(SystemClock::new()),
             ids: None,
@@ -83,6 +90,7 @@ impl Builder {
     /// Keeps the catalog in `folder`, on a local file system.
     pub fn catalog_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
+        self.together = false;
         self
     }
 
@@ -135,19 +143,28 @@ impl Builder {
     pub async fn open(self) -> Result<Registry, RegistryError> {
         self.settings.check()?;
         let ids = self.id_source()?;
+        let holder = self.holder.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
         let lock = match self.folder.clone() {
             Some(folder) => {
-                let holder = self.holder.clone().unwrap_or_else(|| format!("process {}", std::process::id()));
+                let holder = holder.clone();
                 Some(blocking(move || prepare_folder(&folder, &holder)).await?)
             }
             None => None,
         };
+        let place = self.place();
+        let owner = if self.together { None } else { owner::find(&self.storage).await? };
+        if let Some(owner) = &owner {
+            let place = place.clone();
+            owner.check(blocking(move || place.existing_id()).await?)?;
+        }
         // A catalog that was restored from an earlier state must not use the names of packs again that were made since.
         let seen = self.last_epoch().await?;
-        let place = self.place();
         let (catalog, source_of_ids) = (place.clone(), Arc::clone(&ids));
         let writer = blocking(move || CatalogWriter::open(catalog, &*source_of_ids, seen)).await?;
         let CatalogIdentity { id, epoch } = writer.identity();
+        if !self.together && owner.is_none() {
+            owner::claim(&self.storage, id, &holder, self.clock.now()).await?;
+        }
         let engine = engine_name()?;
         let stopped = Arc::new(OnceLock::new());
         let committer = Committer {

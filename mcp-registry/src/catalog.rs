@@ -59,6 +59,19 @@ impl CatalogPlace {
         Self::File(folder.join("catalog.db"))
     }
 
+    /// The id of the catalog that is there; `None` when a new one would be made.
+    pub(crate) fn existing_id(&self) -> Result<Option<Id>, RegistryError> {
+        let Self::File(path) = self else { return Ok(None) };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = self.connect(false)?;
+        match schema::check_format(&connection)? {
+            0 => Ok(None),
+            _ => schema::identity(&connection).map(|identity| Some(identity.id)),
+        }
+    }
+
     fn connect(&self, read_only: bool) -> Result<Connection, RegistryError> {
         let what = "open a connection";
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;

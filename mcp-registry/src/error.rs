@@ -1,6 +1,8 @@
 use std::error::Error;
 
-use mcp_core::{ArtifactRef, Digest, ErrorKind, Finding, Name, ParseError, RequestId, SeamError, Version};
+use mcp_core::{
+    ArtifactRef, Digest, ErrorKind, Finding, Id, Name, ParseError, RequestId, SeamError, Timestamp, Version,
+};
 
 /// Why the registry did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,21 @@ pub enum RegistryError {
         /// What its holder says of itself.
         holder: String,
     },
+    /// The packs in the storage belong to another catalog.
+    #[error(
+        "open the storage for catalog {catalog}: its object `owner` names catalog {owner} ({holder}, {at}); open it with that \
+         catalog, restored if it was lost, or give this one a prefix of its own"
+    )]
+    OwnedByAnother {
+        /// The id of the catalog that was opened, or that it is new.
+        catalog: String,
+        /// The catalog that the storage belongs to.
+        owner: Id,
+        /// Who claimed the storage for it.
+        holder: String,
+        /// When that was.
+        at: Timestamp,
+    },
     /// The writer stopped after a failure, and nothing is written until the registry is opened again. When a call ends in this, its
     /// outcome is unknown.
     #[error("write to the registry: its writer stopped because {reason}; open it again")]
@@ -179,7 +196,8 @@ impl RegistryError {
             | Self::ChannelElsewhere { .. }
             | Self::Yanked { .. }
             | Self::OtherDigest { .. }
-            | Self::RequestReused { .. } => ErrorKind::Conflict,
+            | Self::RequestReused { .. }
+            | Self::OwnedByAnother { .. } => ErrorKind::Conflict,
             Self::Refused { .. } => ErrorKind::Denied,
             Self::TooLarge { .. } => ErrorKind::Exhausted,
             Self::Locked { .. } | Self::WriterStopped { .. } | Self::Closed => ErrorKind::Unavailable,

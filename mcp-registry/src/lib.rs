@@ -52,6 +52,7 @@ mod interval;
 mod linger;
 mod lock;
 mod metadata;
+mod owner;
 pub mod pack;
 mod packs;
 mod pin;

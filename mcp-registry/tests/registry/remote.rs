@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
+use mcp_core::ErrorKind;
 use mcp_registry::{
     Append, ByteStream, Draft, Key, MemoryStorage, PutWhen, Registry, Select, Settings, Stat, StorageBackend,
     StorageError,
 };
 
-use crate::{assert_sound, name, text, version};
+use crate::{assert_sound, name, put, text, version};
 
 /// Counts the packs that are put.
 #[derive(Default)]
@@ -91,4 +92,34 @@ async fn who_publishes_alone_does_not_linger() {
     };
     // A hundred lingers would be a hundred seconds.
     tokio::time::timeout(std::time::Duration::from_secs(30), alone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_catalog_is_refused_by_a_storage_that_has_an_owner_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn StorageBackend> = Arc::new(MemoryStorage::new());
+    let open = |catalog: &str| {
+        let builder = Registry::builder(Arc::clone(&storage)).catalog_in(folder.path().join(catalog));
+        builder.holder(format!("the owner of {catalog}")).open()
+    };
+    let first = open("first").await.unwrap();
+    put(&first, "app@1.0.0", "x").await;
+    let refused = open("second").await.expect_err("refused");
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.to_string().contains("the owner of first"), "{refused}");
+    assert!(!folder.path().join("second/catalog.db").exists(), "nothing is made for it");
+    first.close().await.unwrap();
+    let again = open("first").await.unwrap();
+    assert_eq!(text(&again, "app", Select::latest()).await.unwrap(), "x");
+    let refused = open("second").await.expect_err("still refused");
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+}
+
+#[tokio::test]
+async fn a_folder_that_holds_catalog_and_packs_needs_no_owner_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    registry.close().await.unwrap();
+    assert!(!folder.path().join("owner").exists());
 }
