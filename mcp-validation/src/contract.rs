@@ -5,17 +5,26 @@ use mcp_core::{Digest, Digester, Finding, Severity};
 use crate::findings::Findings;
 use crate::rule::{Rule, Rules};
 use crate::scan::Shape;
-use crate::{Document, Limits, Reference, Report, SchemaFormat, SchemaSource, ValidationError, Validator};
+use crate::{
+    CompiledSchema, Document, Limits, Reference, Report, SchemaFormat, SchemaSource, ValidationError,
+    Validator, ValidatorError,
+};
 
 /// What a document must satisfy: one schema with its references, rules, validators, and what judging may cost.
 ///
 /// Built once, then used from as many threads as there are.
 pub struct Contract {
+    schema: Option<Schema>,
     validators: Vec<Arc<dyn Validator>>,
-    schema: Option<Digest>,
     fingerprint: Option<Digest>,
     limits: Limits,
     shows_values: bool,
+}
+
+/// The digest of its text, and what judges by it.
+struct Schema {
+    digest: Digest,
+    compiled: Box<dyn CompiledSchema>,
 }
 
 impl Contract {
@@ -44,7 +53,7 @@ impl Contract {
     pub fn validate(&self, document: &Document) -> Result<Report, ValidationError> {
         let findings = Findings::new(&self.limits);
         let findings = if self.shows_values { findings.with_values() } else { findings };
-        Ok(Report::of(self.judge(document, findings)?, self.schema))
+        Ok(Report::of(self.judge(document, findings)?, self.schema_digest()))
     }
 
     /// Whether `document` is valid; it stops at the first error.
@@ -58,8 +67,8 @@ impl Contract {
 
     /// The digest of the schema's text; `None` without a schema.
     #[must_use]
-    pub const fn schema_digest(&self) -> Option<Digest> {
-        self.schema
+    pub fn schema_digest(&self) -> Option<Digest> {
+        self.schema.as_ref().map(|schema| schema.digest)
     }
 
     /// What identifies its behaviour: two contracts with equal fingerprints give every document the same report. `None` when one of
@@ -78,24 +87,46 @@ impl Contract {
     fn judge(&self, document: &Document, mut findings: Findings) -> Result<Findings, ValidationError> {
         document.check(&self.limits)?;
         let too_deep = |_| Document::too_deep(&self.limits);
-        if let Err(fault) = document.read().map_err(too_deep)? {
-            let message = format!("this is not {}: {}", document.encoding(), fault.reason);
-            findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
-            return Ok(findings);
+        if document.encoding().is_json() {
+            if let Err(fault) = document.read().map_err(too_deep)? {
+                let message = format!("this is not {}: {}", document.encoding(), fault.reason);
+                findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
+                return Ok(findings);
+            }
+            tell_duplicates(document.shape().map_err(too_deep)?, &mut findings);
         }
-        tell_duplicates(document.shape().map_err(too_deep)?, &mut findings);
+        let mut decoded = None;
+        if let Some(schema) = self.schema.as_ref().filter(|_| !findings.is_decided()) {
+            let judged = schema.compiled.judge(document, &mut findings);
+            let value = self.unless_spent(judged, &findings)?;
+            if value.is_none() && !document.encoding().is_json() && findings.errors() > 0 {
+                return Ok(findings);
+            }
+            decoded = value.filter(|_| !self.validators.is_empty()).map(Document::from);
+        }
+        if let Some(decoded) = &decoded {
+            decoded.check(&self.limits)?;
+        }
         for validator in &self.validators {
             if findings.is_decided() {
                 break;
             }
-            let judged = validator.validate(document, &mut findings);
-            // Whatever a validator makes of it: steps that ran out leave the document undecided.
-            if findings.meter().is_spent() {
-                return Err(ValidationError::StepsExhausted { max_steps: self.limits.max_steps });
-            }
-            judged.map_err(|source| ValidationError::NotJudged { source })?;
+            let judged = validator.validate(decoded.as_ref().unwrap_or(document), &mut findings);
+            self.unless_spent(judged, &findings)?;
         }
         Ok(findings)
+    }
+
+    /// Whatever somebody makes of it: steps that ran out leave the document undecided.
+    fn unless_spent<T>(
+        &self,
+        judged: Result<T, ValidatorError>,
+        findings: &Findings,
+    ) -> Result<T, ValidationError> {
+        if findings.meter().is_spent() {
+            return Err(ValidationError::StepsExhausted { max_steps: self.limits.max_steps });
+        }
+        judged.map_err(|source| ValidationError::NotJudged { source })
     }
 }
 
@@ -113,7 +144,7 @@ fn tell_duplicates(shape: &Shape, findings: &mut Findings) {
 impl std::fmt::Debug for Contract {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Contract")
-            .field("schema", &self.schema)
+            .field("schema", &self.schema_digest())
             .field("fingerprint", &self.fingerprint)
             .field("validators", &self.validators.len())
             .field("limits", &self.limits)
@@ -196,14 +227,13 @@ impl ContractBuilder {
                 format.compile(&SchemaSource::new(text, &self.references, &limits)).map_err(|source| {
                     ValidationError::BrokenSchema { format: format.name().to_owned(), source }
                 })?;
-            validators.push(compiled.into());
-            schema = Some(Digest::of(text.as_bytes()));
+            schema = Some(Schema { digest: Digest::of(text.as_bytes()), compiled });
         }
         if !self.rules.is_empty() {
             validators.push(Arc::new(Rules::prepare(&self.rules, &limits)?));
         }
         validators.extend(self.validators);
-        let fingerprint = fingerprint(&validators, schema, &limits, self.shows_values);
+        let fingerprint = fingerprint(schema.as_ref(), &validators, &limits, self.shows_values);
         Ok(Contract { validators, schema, fingerprint, limits, shows_values: self.shows_values })
     }
 }
@@ -221,8 +251,8 @@ impl std::fmt::Debug for ContractBuilder {
 
 /// Covers everything that a finding can depend on. A part of fixed length, or preceded by its length, for each.
 fn fingerprint(
+    schema: Option<&Schema>,
     validators: &[Arc<dyn Validator>],
-    schema: Option<Digest>,
     limits: &Limits,
     shows_values: bool,
 ) -> Option<Digest> {
@@ -231,7 +261,7 @@ fn fingerprint(
         .update(b"mcp-validation contract 1")
         .update(&[u8::from(shows_values), u8::from(schema.is_some())]);
     if let Some(schema) = schema {
-        digester.update(schema.as_bytes());
+        digester.update(schema.digest.as_bytes()).update(schema.compiled.fingerprint()?.as_bytes());
     }
     let limits = serde_json::to_vec(limits).ok()?;
     digester.update(Digest::of(&limits).as_bytes());

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::scan::{Shape, TooDeep, scan_text, scan_value};
 use crate::{Encoding, Limits, ValidationError};
 
-/// What is to be judged: raw bytes and how to read them. It is looked over once and parsed at most once, however many contracts
-/// judge it.
+/// What is to be judged: raw bytes and how to read them. JSON is looked over once and parsed at most once, however many contracts
+/// judge it. What only a schema can decode is decoded by each contract anew: the outcome belongs to that judgement.
 ///
 /// ```
 /// use mcp_validation::Document;
@@ -82,8 +82,18 @@ impl Document {
     ///
     /// # Errors
     /// `Invalid` when its bytes are not what the encoding says; `Exhausted` when it nests deeper than [`Limits::DEEPEST`]. A
-    /// [`Validator`](crate::Validator) never sees either: its contract has read the document before.
+    /// [`Validator`](crate::Validator) never sees either: its contract has read the document before. `Unsupported` when its
+    /// encoding is no JSON: there a schema of its format decodes it, and validators see the outcome instead.
     pub fn value(&self) -> Result<&Value, SeamError> {
+        if !self.encoding.is_json() {
+            return Err(SeamError::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "read a document as {}: only a schema of its format can decode it, give the contract one",
+                    self.encoding
+                ),
+            ));
+        }
         match self.read() {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(fault)) => Err(SeamError::new(
@@ -101,7 +111,8 @@ impl Document {
         }
     }
 
-    /// Compares it with `limits`, before anything recursive sees it.
+    /// Compares it with `limits`, before anything recursive sees it. How deep it nests can be seen in JSON alone: elsewhere the
+    /// schema that decodes it looks.
     ///
     /// # Errors
     /// [`ValidationError::DocumentTooLarge`] and [`ValidationError::DocumentTooDeep`], both `Exhausted`.
@@ -134,6 +145,9 @@ impl Document {
 
     fn look_over(&self) -> Result<&Looked, TooDeep> {
         let looked = self.looked_over.get_or_init(|| match &self.content {
+            Content::Bytes(bytes) if !self.encoding.is_json() => {
+                Ok(Looked { shape: Shape::default(), bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
+            }
             Content::Bytes(bytes) => {
                 let shape = scan_text(bytes, Limits::DEEPEST)?;
                 Ok(Looked { shape, bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
@@ -221,6 +235,17 @@ mod tests {
         assert_eq!(shown, "Document { encoding: Json, bytes: Some(15), .. }");
         let shown = format!("{:?}", Document::from(json!({"pin": "hush"})));
         assert_eq!(shown, "Document { encoding: Json, bytes: None, .. }");
+    }
+
+    #[test]
+    fn what_only_a_schema_decodes_is_measured_in_bytes_and_has_no_value_of_its_own() {
+        let document = Document::new(Encoding::AvroBinary, "[".repeat(1000));
+        assert_eq!(document.check(&limits(1000, 1)).map_err(|error| error.to_string()), Ok(()));
+        assert!(matches!(
+            document.check(&limits(999, 1)),
+            Err(ValidationError::DocumentTooLarge { bytes: 1000, .. })
+        ));
+        assert_eq!(document.value().map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub enum ValidationError {
         max_steps: u64,
     },
     /// No such encoding of documents.
-    #[error("read a document encoded as {encoding:?}: this encoding is not known, \"json\" is")]
+    #[error(
+        "read a document encoded as {encoding:?}: this encoding is not known, see Encoding::ALL for those that are"
+    )]
     UnknownEncoding {
         /// What was asked for.
         encoding: String,

@@ -16,8 +16,9 @@ use serde_json::Value;
 use self::fan_out::Chains;
 use self::metered::{Gauge, Metered, MeteredNode};
 use crate::findings::{Bounded, Findings};
+use crate::schema_text::{read, value_of};
 use crate::stack::with_stack;
-use crate::{Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError};
+use crate::{CompiledSchema, Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError};
 
 /// A version of JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl SchemaFormat for JsonSchema {
         "json-schema"
     }
 
-    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn Validator>, SeamError> {
+    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError> {
         let root = read(source.text, "the schema", source.limits)?;
         let mut references = Vec::with_capacity(source.references.len());
         for reference in source.references {
@@ -211,40 +212,8 @@ impl JsonSchema {
     }
 }
 
-/// Parses a schema or a document that it refers to, within limits, and without keys that stand twice.
-fn read(text: &str, what: &str, limits: &Limits) -> Result<Document, SeamError> {
-    let refuse = |kind, reason: String| Err(SeamError::new(kind, format!("read {what}: {reason}")));
-    let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    if bytes > limits.max_schema_bytes {
-        let reason = format!(
-            "it has {bytes} bytes, at most {} are allowed, raise max_schema_bytes",
-            limits.max_schema_bytes
-        );
-        return refuse(ErrorKind::Exhausted, reason);
-    }
-    let document = Document::json(text.to_owned());
-    let sized = Limits { max_document_bytes: limits.max_schema_bytes, ..limits.clone() };
-    if document.check(&sized).is_err() {
-        let reason =
-            format!("it is nested more than {} deep, raise max_depth (at most 127)", limits.max_depth);
-        return refuse(ErrorKind::Exhausted, reason);
-    }
-    if let Ok(Err(fault)) = document.read() {
-        return refuse(ErrorKind::Invalid, format!("it is not JSON: {}", fault.reason));
-    }
-    if let Ok(Some(path)) = document.shape().map(|shape| shape.duplicates.first()) {
-        return refuse(ErrorKind::Invalid, format!("the key at {path} stands more than once in its object"));
-    }
-    Ok(document)
-}
-
 fn too_deep() -> SeamError {
     SeamError::new(ErrorKind::Exhausted, "judge a document that nests deeper than can be parsed")
-}
-
-/// The value of a document that was read before.
-fn value_of(document: &Document) -> &Value {
-    document.value().unwrap_or(&Value::Null)
 }
 
 fn broken_reference(error: &dyn fmt::Display) -> SeamError {

@@ -33,7 +33,7 @@
 //!
 //! - What is judged, and by what: [`Document`] with its [`Encoding`], [`Contract`] and its [`ContractBuilder`], [`Limits`].
 //! - What comes of it: [`Findings`] while judging, then a [`Report`]; [`ValidationError`] when it could not be judged.
-//! - What can be plugged in: [`Validator`] for checks in code, [`SchemaFormat`] for kinds of schema. `JsonSchema` is the one that is
+//! - What can be plugged in: [`Validator`] for checks in code, [`SchemaFormat`] with its [`CompiledSchema`] for kinds of schema. `JsonSchema` is the one that is
 //!   built in (feature `json-schema`, on by default).
 //! - [`rule`]: checks that are data.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
@@ -62,6 +62,8 @@ pub mod rule;
 mod scan;
 mod schema_format;
 #[cfg(feature = "json-schema")]
+mod schema_text;
+#[cfg(feature = "json-schema")]
 mod stack;
 mod validator;
 
@@ -77,5 +79,5 @@ pub use json_schema::{Draft, JsonSchema};
 pub use limits::Limits;
 pub use report::Report;
 pub use rule::Rule;
-pub use schema_format::{Reference, SchemaFormat, SchemaFormats, SchemaSource};
+pub use schema_format::{CompiledSchema, Reference, SchemaFormat, SchemaFormats, SchemaSource};
 pub use validator::{Validator, ValidatorError};

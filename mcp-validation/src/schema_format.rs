@@ -1,27 +1,60 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mcp_core::{Name, ParseError, SeamError};
+use mcp_core::{Digest, Name, ParseError, SeamError};
+use serde_json::Value;
 
-use crate::{ContractBuilder, Limits, ValidationError, Validator};
+use crate::{ContractBuilder, Document, Findings, Limits, ValidationError, Validator, ValidatorError};
 
-/// Compiles the schemas of one format into validators: the plug-in for formats that are not built in.
+/// Compiles the schemas of one format: the plug-in for formats that are not built in.
 ///
 /// Called when a contract is built, never while documents are judged.
 pub trait SchemaFormat: Send + Sync {
     /// What it is called, such as `json-schema`; in the form of a [`Name`].
     fn name(&self) -> &str;
 
-    /// Makes a validator of `source`. Nothing but `source` may be read: neither files nor the network. The validator's fingerprint
-    /// covers the schema, its references and the settings of the format.
+    /// Makes of `source` what judges documents by it; any [`Validator`] is that, too. Nothing but `source` may be read: neither files
+    /// nor the network. The fingerprint covers the schema, its references and the settings of the format.
     ///
     /// # Errors
     /// By kind: `Invalid` when the text is no schema of this format; `NotFound` when it refers to something that was not given with
     /// it; `Exhausted` when it is beyond the limits; `Unsupported` for what this format cannot do.
-    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn Validator>, SeamError>;
+    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError>;
 }
 
 const _: Option<&dyn SchemaFormat> = None;
+
+/// A schema that judges documents, and decodes those whose bytes mean nothing without it.
+///
+/// Called by a [`Contract`](crate::Contract), before its rules and validators, from many threads at once, for documents that are
+/// within its limits in bytes; one whose encoding is JSON was read. What is hostile in the bytes ends as a finding or `Exhausted`, in
+/// memory and stack that the limits bound.
+pub trait CompiledSchema: Send + Sync {
+    /// Adds what it sees to `findings`. `Some` is what the document says, decoded: rules and validators see that in its place.
+    /// `None`: the document speaks for itself; or, where its encoding is no JSON, there is nothing to be seen, and a finding says
+    /// why.
+    ///
+    /// # Errors
+    /// A bad document is a finding; `Err` means that it could not be judged: `Exhausted` from [`Findings::spend`] is passed on,
+    /// `Unsupported` for an encoding that schemas of this format do not decode.
+    fn judge(&self, document: &Document, findings: &mut Findings) -> Result<Option<Value>, ValidatorError>;
+
+    /// As [`Validator::fingerprint`].
+    fn fingerprint(&self) -> Option<Digest>;
+}
+
+const _: Option<&dyn CompiledSchema> = None;
+
+/// For schemas of JSON: the document speaks for itself.
+impl<V: Validator> CompiledSchema for V {
+    fn judge(&self, document: &Document, findings: &mut Findings) -> Result<Option<Value>, ValidatorError> {
+        self.validate(document, findings).map(|()| None)
+    }
+
+    fn fingerprint(&self) -> Option<Digest> {
+        Validator::fingerprint(self)
+    }
+}
 
 /// A schema as it was written, and what belongs to it.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mcp_core::{Digest, ErrorKind, SeamError, Severity};
 use mcp_validation::rule::{FormatName, JsonType, Operator, Rule};
 use mcp_validation::{
-    Contract, Document, Findings, Limits, SchemaFormat, SchemaFormats, SchemaSource, ValidationEngine,
-    ValidationError, Validator, ValidatorError,
+    CompiledSchema, Contract, Document, Encoding, Findings, Limits, SchemaFormat, SchemaFormats,
+    SchemaSource, ValidationEngine, ValidationError, Validator, ValidatorError,
 };
 use proptest::prelude::*;
 
@@ -158,7 +158,7 @@ impl SchemaFormat for OneType {
         "one-type"
     }
 
-    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn Validator>, SeamError> {
+    fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError> {
         let quoted = serde_json::Value::from(source.text.trim());
         let json_type: JsonType = serde_json::from_value(quoted).map_err(|error| {
             SeamError::new(ErrorKind::Invalid, format!("read {:?} as a type", source.text)).with_source(error)
@@ -201,6 +201,63 @@ fn a_format_of_the_host_is_found_by_its_name() {
     }
     let names: Vec<String> = SchemaFormats::built_in().unwrap().names().map(ToString::to_string).collect();
     assert_eq!(names, if cfg!(feature = "json-schema") { vec!["json-schema"] } else { vec![] });
+}
+
+/// A format whose documents are one byte, a number; it judges and decodes in one.
+struct OneByte;
+
+impl SchemaFormat for OneByte {
+    fn name(&self) -> &str {
+        "one-byte"
+    }
+
+    fn compile(&self, _source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError> {
+        Ok(Box::new(IsOneByte))
+    }
+}
+
+struct IsOneByte;
+
+impl CompiledSchema for IsOneByte {
+    fn judge(
+        &self,
+        document: &Document,
+        findings: &mut Findings,
+    ) -> Result<Option<serde_json::Value>, ValidatorError> {
+        match document.bytes().map(|bytes| bytes.as_ref()) {
+            Some([byte]) => Ok(Some(serde_json::json!([[byte]]))),
+            _ => {
+                findings.error("one-byte", "", "this is not one byte", None);
+                Ok(None)
+            }
+        }
+    }
+
+    fn fingerprint(&self) -> Option<Digest> {
+        Some(Digest::of(b"one-byte 1"))
+    }
+}
+
+#[test]
+fn rules_and_validators_see_what_the_schema_decoded_and_nothing_where_it_could_not() {
+    let positive = Rule::range("small", "/0/0", ..10.0);
+    let contract = Contract::schema(OneByte, "").rule(positive.clone()).build().unwrap();
+    let codes = |contract: &Contract, bytes: &'static [u8]| {
+        let report = contract.validate(&Document::new(Encoding::AvroBinary, bytes)).expect("judged");
+        report.findings.iter().map(|finding| format!("{} {}", finding.code, finding.path)).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&contract, &[9]), [""; 0]);
+    assert_eq!(codes(&contract, &[11]), ["rule.small /0/0"]);
+    assert_eq!(codes(&contract, &[1, 1]), ["one-byte "]);
+    let mut shallow = Limits::default();
+    shallow.max_depth = 1;
+    let contract = Contract::schema(OneByte, "").rule(positive.clone()).limits(shallow).build().unwrap();
+    let deep =
+        contract.validate(&Document::new(Encoding::AvroBinary, &[9][..])).map_err(|error| error.kind());
+    assert_eq!(deep, Err(ErrorKind::Exhausted), "what is decoded keeps the limits, too");
+    let without = Contract::builder().rule(positive).build().unwrap();
+    let error = without.validate(&Document::new(Encoding::AvroBinary, &[9][..])).expect_err("no schema");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
