@@ -12,7 +12,7 @@ use mcp_promotion::{
     Calendar, CountTest, Day, Guardrail, Pipeline, Plan, PlanRequest, Policy, PromotionError, RankTest,
     Windows,
 };
-use mcp_registry::pack::{Footer, PackName, RecordHeader, check_header, header};
+use mcp_registry::pack::{ChunkHead, ChunkTable, Footer, PackName, RecordHeader, check_header, header};
 use mcp_validation::{Contract, Document, Limits, Rule};
 
 /// The parsed words of the core: what is accepted shows itself as it was written.
@@ -51,6 +51,28 @@ pub fn pack_footer(data: &[u8]) {
     }
     let name = PackName { epoch: 1, number: 1 };
     assert_eq!(check_header(data, name).is_ok(), data.starts_with(&header(name)));
+}
+
+/// What a storage backend hands back as a record of chunks: its head, its table and its tail. What is accepted encodes to the bytes that it
+/// was read from, and its chunks are as long as it is.
+pub fn chunk_table(data: &[u8]) {
+    if let Ok(head) = ChunkHead::parse(data) {
+        assert_eq!(Some(head.encode().as_slice()), data.get(..ChunkHead::BYTES));
+        assert!(ChunkHead::begins(data));
+    }
+    let record_bytes = data.len() as u64;
+    if let Some(tail) = data.len().checked_sub(ChunkTable::TAIL_BYTES).and_then(|at| data.get(at..))
+        && let Ok(length) = ChunkTable::length(tail, record_bytes)
+    {
+        assert!(length < record_bytes);
+    }
+    if let Ok(table) = ChunkTable::parse(data, record_bytes) {
+        assert!(data.ends_with(&table.encode()), "a table of {} chunks", table.chunks.len());
+        let sizes = (0..table.chunks.len() as u64).map(|index| table.original(index));
+        assert_eq!(sizes.sum::<u64>(), table.size);
+        assert_eq!(table.original(table.chunks.len() as u64), 0);
+        assert!(!table.matches(table.chunks.len() as u64, data));
+    }
 }
 
 /// Limits small enough for a fuzzer's patience.

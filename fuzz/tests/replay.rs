@@ -18,9 +18,10 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 9] = [
+    let targets: [(&str, Target); 10] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
+        ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
         ("schema", mcp_fuzz::schema),
         ("pipeline", mcp_fuzz::pipeline),
@@ -43,6 +44,7 @@ fn every_beginning_of_every_input_comes_back() {
     for (target, run) in [
         ("words", mcp_fuzz::words as Target),
         ("pack_footer", mcp_fuzz::pack_footer),
+        ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
         ("pipeline", mcp_fuzz::pipeline),
         ("calendar", mcp_fuzz::calendar),

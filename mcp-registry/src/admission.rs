@@ -1,40 +1,52 @@
-use mcp_core::{Candidate, Digest, Principal, PublishRefused, RegistryEvent};
+use bytes::Bytes;
+use mcp_core::{Candidate, Digest, Inspect, Name, Principal, PublishRefused, RegistryEvent, RequestId};
 
 use crate::publish::Target;
-use crate::{Draft, Registry, RegistryError};
+use crate::{Registry, RegistryError};
 
-/// Asks the registry's `Inspect`, where it has one, whether `draft` may be published, and gives the digest if it was computed on the way.
+/// The registry's `Inspect`, where it has one and `draft` must pass it.
 ///
 /// A draft whose request was answered before is let through: it gets the first answer, whatever the rules are by now.
-pub(crate) async fn admit(
-    registry: &Registry,
-    draft: &Draft,
-    target: &Target,
-    actor: &Principal,
-) -> Result<Option<Digest>, RegistryError> {
+pub(crate) async fn inspector<'a>(
+    registry: &'a Registry,
+    request_id: Option<&RequestId>,
+) -> Result<Option<&'a dyn Inspect>, RegistryError> {
     let Some(inspect) = registry.inspect() else { return Ok(None) };
-    if let Some(request_id) = draft.request_id.clone() {
+    if let Some(request_id) = request_id.cloned() {
         let answered = registry.readers().read(move |now| Ok(now.request(&request_id)?.is_some())).await?;
         if answered {
             return Ok(None);
         }
     }
-    let mut candidate = Candidate::new(draft.name.clone(), draft.media_type.clone(), draft.bytes.clone());
+    Ok(Some(inspect))
+}
+
+/// Asks whether `bytes` may be published as `name`, and gives their digest, which was computed on the way.
+pub(crate) async fn admit(
+    registry: &Registry,
+    inspect: &dyn Inspect,
+    name: &Name,
+    media_type: &str,
+    bytes: &Bytes,
+    target: &Target,
+    actor: &Principal,
+) -> Result<Digest, RegistryError> {
+    let mut candidate = Candidate::new(name.clone(), media_type.to_owned(), bytes.clone());
     if let Target::Exact(version) = target {
         candidate = candidate.with_version(version.clone());
     }
     let verdict = inspect
         .inspect(&candidate)
         .await
-        .map_err(|source| RegistryError::Inspection { name: draft.name.clone(), source })?;
+        .map_err(|source| RegistryError::Inspection { name: name.clone(), source })?;
     if verdict.accepted {
-        return Ok(Some(candidate.digest));
+        return Ok(candidate.digest);
     }
     let refused =
-        PublishRefused::new(draft.name.clone(), candidate.digest, actor.clone(), verdict.findings.clone());
-    registry.tell_apart_from_feed(draft.name.as_str(), RegistryEvent::Refused(refused));
+        PublishRefused::new(name.clone(), candidate.digest, actor.clone(), verdict.findings.clone());
+    registry.tell_apart_from_feed(name.as_str(), RegistryEvent::Refused(refused));
     Err(RegistryError::Refused {
-        name: draft.name.clone(),
+        name: name.clone(),
         findings: verdict.findings,
         truncated: verdict.truncated,
     })

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use mcp_core::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::pack::{Encoding, PackFault, RecordHeader};
+use crate::chunked::{CHUNKED_FROM_BYTES, chunked_record, open_chunked};
+use crate::pack::{ChunkHead, Encoding, PackFault, RecordHeader};
 
 /// A blob made ready on its publisher's side: hashed, compressed where that pays, and framed as the record that a pack will hold.
 #[derive(Debug)]
@@ -22,15 +23,17 @@ thread_local! {
 }
 
 impl Blob {
-    /// Hashes `bytes`, and compresses them from `compress_from_bytes` on.
+    /// Hashes `bytes`, and compresses them from `compress_from_bytes` on. Large ones become a record of chunks.
     pub(crate) fn new(bytes: &Bytes, digest: Digest, level: i32, compress_from_bytes: u64) -> Self {
         let size = bytes.len() as u64;
+        if size > CHUNKED_FROM_BYTES
+            && let Some(record) = chunked_record(bytes, (size >= compress_from_bytes).then_some(level))
+        {
+            return Self { digest, sha256: sha256(bytes), size, record };
+        }
         let compressed = (size >= compress_from_bytes).then(|| compress(bytes, level)).flatten();
         let (encoding, payload) = match &compressed {
-            // What saves less than a 32nd is stored as it is, which is quicker to read.
-            Some(payload) if payload.len() < bytes.len() - bytes.len() / 32 => {
-                (Encoding::Zstd, payload.as_slice())
-            }
+            Some(payload) if pays(payload.len(), bytes.len()) => (Encoding::Zstd, payload.as_slice()),
             _ => (Encoding::Raw, &bytes[..]),
         };
         let header = RecordHeader::new(encoding, size, digest, payload);
@@ -45,8 +48,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// What saves less than a 32nd is stored as it is, which is quicker to read.
+pub(crate) const fn pays(compressed: usize, original: usize) -> bool {
+    compressed < original - original / 32
+}
+
 /// `None` where the library fails, which it does for want of memory only: the bytes are then stored as they are.
-fn compress(bytes: &[u8], level: i32) -> Option<Vec<u8>> {
+pub(crate) fn compress(bytes: &[u8], level: i32) -> Option<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         if slot.as_ref().is_none_or(|(kept, _)| *kept != level) {
             *slot = Some((level, zstd::bulk::Compressor::new(level).ok()?));
@@ -59,6 +67,9 @@ fn compress(bytes: &[u8], level: i32) -> Option<Vec<u8>> {
 ///
 /// `size` is what the catalog says; more is never allocated.
 pub(crate) fn open_record(record: &Bytes, digest: &Digest, size: u64) -> Result<Bytes, PackFault> {
+    if ChunkHead::begins(record) {
+        return open_chunked(record, digest, size);
+    }
     let header = RecordHeader::parse(record)?;
     if header.digest != *digest || header.size != size {
         return Err(PackFault("the record is that of another blob"));
@@ -77,7 +88,8 @@ pub(crate) fn open_record(record: &Bytes, digest: &Digest, size: u64) -> Result<
     Ok(bytes)
 }
 
-fn decompress(payload: &[u8], size: u64) -> Result<Bytes, PackFault> {
+/// Gives at most `size` bytes.
+pub(crate) fn decompress(payload: &[u8], size: u64) -> Result<Bytes, PackFault> {
     let wrong = PackFault("the record's payload does not decompress");
     let capacity = usize::try_from(size).map_err(|_| wrong)?;
     DECOMPRESSOR.with_borrow_mut(|slot| {

@@ -13,7 +13,7 @@ use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, 
 use crate::committer::Committer;
 use crate::lock::WriterLock;
 use crate::pack::PackName;
-use crate::packs::WriterPacks;
+use crate::packs::{PackNames, WriterPacks};
 use crate::registry::{BUDGET_UNIT, Shared, Writer};
 use crate::search::SearchIndex;
 use crate::storage::local::{storage_error, sync_folder};
@@ -167,9 +167,10 @@ impl Builder {
         }
         let engine = engine_name()?;
         let stopped = Arc::new(OnceLock::new());
+        let pack_names = PackNames::new(epoch);
         let committer = Committer {
             writer,
-            packs: WriterPacks::new(epoch),
+            packs: WriterPacks::new(pack_names.clone()),
             storage: Arc::clone(&self.storage),
             runtime: Handle::current(),
             settings: self.settings.clone(),
@@ -182,7 +183,7 @@ impl Builder {
         let units =
             usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
         let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        let writer = Writer { commands: committer.spawn()?, budget, stopped };
+        let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped };
         self.finish(place, Source::new(&engine, ids.next_id()), Some(writer))
     }
 

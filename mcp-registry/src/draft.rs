@@ -1,18 +1,23 @@
+use std::fmt;
+use std::path::PathBuf;
+
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use mcp_core::{Name, ParseError, Principal, RequestId};
 use serde_json::Value;
 
 use crate::RegistryError;
 use crate::metadata::{MAX_DEPTH, Metadata, check_media_type, is_shallow};
+use crate::storage::{ByteStream, StorageError};
 
-/// What is to be published: bytes and what is said about them; the version is given when it is published.
+/// What is to be published: bytes, a stream of them or a file, and what is said about them; the version is given when it is published.
 ///
 /// What is wrong with a part comes back from the publish.
 #[derive(Debug)]
 #[must_use = "a draft does nothing until it is published"]
 pub struct Draft {
     pub(crate) name: Name,
-    pub(crate) bytes: Bytes,
+    pub(crate) content: DraftContent,
     pub(crate) media_type: String,
     pub(crate) actor: Option<Principal>,
     pub(crate) request_id: Option<RequestId>,
@@ -20,12 +25,47 @@ pub struct Draft {
     problem: Option<RegistryError>,
 }
 
+/// Where the bytes of a draft come from.
+pub(crate) enum DraftContent {
+    Bytes(Bytes),
+    Stream(ByteStream),
+    File(PathBuf),
+}
+
+impl fmt::Debug for DraftContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Stream(_) => f.write_str("a stream"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 impl Draft {
-    /// Of the media type `application/octet-stream`, without metadata, by the actor of the handle that publishes it.
+    /// Of these bytes, of the media type `application/octet-stream`, without metadata, by the actor of the handle that publishes it.
     pub fn new(name: &Name, bytes: impl Into<Bytes>) -> Self {
+        Self::of(name, DraftContent::Bytes(bytes.into()))
+    }
+
+    /// As [`new`](Self::new), of the bytes that `stream` gives until it ends, which may be more than fit into memory. An error of the stream
+    /// fails the publish.
+    pub fn stream(
+        name: &Name,
+        stream: impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
+    ) -> Self {
+        Self::of(name, DraftContent::Stream(stream.boxed()))
+    }
+
+    /// As [`new`](Self::new), of the bytes of a file, which is opened when the draft is published and read as a stream.
+    pub fn file(name: &Name, path: impl Into<PathBuf>) -> Self {
+        Self::of(name, DraftContent::File(path.into()))
+    }
+
+    fn of(name: &Name, content: DraftContent) -> Self {
         Self {
             name: name.clone(),
-            bytes: bytes.into(),
+            content,
             media_type: "application/octet-stream".to_owned(),
             actor: None,
             request_id: None,

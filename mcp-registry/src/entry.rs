@@ -36,7 +36,7 @@ pub struct Entry {
 pub struct Content {
     /// What the registry knows of it.
     pub entry: Entry,
-    /// All its bytes.
+    /// All its bytes, or those of the range that was asked for.
     pub bytes: Bytes,
 }
 

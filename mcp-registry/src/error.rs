@@ -96,6 +96,14 @@ pub enum RegistryError {
         /// Why there is no verdict.
         source: SeamError,
     },
+    /// The stream or file that is to be published could not be read; nothing was stored.
+    #[error("read the bytes of {name} that are to be published")]
+    Input {
+        /// What it would have been called.
+        name: Name,
+        /// Why they could not be read.
+        source: SeamError,
+    },
     /// More than a limit allows.
     #[error("{what}: {size} is more than {limit}, the limit of {setting}")]
     TooLarge {
@@ -137,6 +145,12 @@ pub enum RegistryError {
     WriterStopped {
         /// What went wrong.
         reason: String,
+    },
+    /// The caller has stopped what it asked for.
+    #[error("{what}: stopped before its end")]
+    Cancelled {
+        /// What was attempted.
+        what: &'static str,
     },
     /// The registry was closed, or its runtime ended.
     #[error("use the registry: it is closed; open it again")]
@@ -201,9 +215,12 @@ impl RegistryError {
             Self::Refused { .. } => ErrorKind::Denied,
             Self::TooLarge { .. } => ErrorKind::Exhausted,
             Self::Locked { .. } | Self::WriterStopped { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::ReadOnly { .. } | Self::NewerFormat { .. } => ErrorKind::Unsupported,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Inspection { source, .. } | Self::Storage { source, .. } => source.kind(),
+            Self::Inspection { source, .. } | Self::Input { source, .. } | Self::Storage { source, .. } => {
+                source.kind()
+            }
             Self::Catalog { kind, .. } => *kind,
         }
     }

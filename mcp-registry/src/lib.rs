@@ -25,7 +25,7 @@
 //! The map:
 //! - opening: [`Registry`], [`Builder`], [`Settings`]; one writer, and any number of readers;
 //! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`];
-//! - finding: [`Select`], [`Entry`], [`Content`], [`Search`], [`Hit`];
+//! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hit`];
 //! - moving: channels with [`Expect`], yanks, and the pins of [`mcp_core::Pin`];
 //! - what happened: the change feed of [`ChangeRow`]s; [`Verification`] checks it against everything that is stored;
 //! - where bytes are kept: [`StorageBackend`], with [`MemoryStorage`] and [`LocalStorage`], in [`pack`]s.
@@ -38,16 +38,19 @@ mod builder;
 mod bump;
 mod catalog;
 mod channel;
+mod chunked;
 mod command;
 mod committer;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod deposit;
 mod draft;
 mod entry;
 mod error;
 mod feed;
 mod fetch;
 mod format;
+mod input;
 mod interval;
 mod linger;
 mod lock;
@@ -57,9 +60,11 @@ pub mod pack;
 mod packs;
 mod pin;
 mod publish;
+mod read;
 mod registry;
 mod replay;
 mod resolve;
+mod save;
 mod search;
 mod select;
 mod settings;
@@ -78,6 +83,7 @@ pub use error::RegistryError;
 pub use feed::{ChangeRow, RegistryChange, genesis};
 pub use metadata::Metadata;
 pub use pin::Pinned;
+pub use read::ContentStream;
 pub use registry::Registry;
 pub use search::{Hit, Search};
 pub use select::Select;
@@ -86,4 +92,4 @@ pub use stats::Stats;
 pub use storage::{
     Append, ByteStream, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError,
 };
-pub use verify::{Fault, Verification};
+pub use verify::{Fault, Progress, Verification};

@@ -4,6 +4,7 @@
 //! nothing allocates more than the bytes that are there justify.
 
 mod active;
+mod chunks;
 mod footer;
 mod record;
 
@@ -15,6 +16,7 @@ use mcp_core::ErrorKind;
 use crate::storage::{Key, StorageError};
 
 pub(crate) use active::ActivePack;
+pub use chunks::{Chunk, ChunkHead, ChunkTable};
 pub use footer::{Footer, FooterEntry};
 pub use record::{Encoding, RecordHeader};
 

@@ -1,15 +1,27 @@
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
 use mcp_core::{ArtifactPublished, ArtifactRef, Digest, Name, Principal, RegistryEvent, RequestId, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::blob::Blob;
 use crate::bump::{Head, numbered};
 use crate::catalog::{Class, Commit, VersionHit};
+use crate::chunked::CHUNKED_FROM_BYTES;
 use crate::command::{Command, CommitContext};
+use crate::deposit::Deposit;
+use crate::draft::DraftContent;
 use crate::entry::Published;
 use crate::feed::{Row, RowContent, RowKind};
+use crate::input::{self, Input};
 use crate::interval::KeyRange;
+use crate::registry::give_back;
 use crate::version_key::VersionKey;
 use crate::{Bump, Draft, Registry, RegistryError, admission};
+
+/// What a large stream takes of the bytes in flight while it is written: the chunks that are read, compressed and handed to the storage,
+/// each twice.
+const STREAM_BYTES: u64 = 2 * CHUNKED_FROM_BYTES;
 
 /// From this size on, hashing and compressing leave the caller's thread.
 const HEAVY_BYTES: usize = 64 << 10;
@@ -27,12 +39,14 @@ pub(crate) struct PublishCommand {
     name: Name,
     target: Target,
     blob: Blob,
+    /// Where the blob was written already; otherwise it goes into the committer's pack.
+    deposit: Option<Arc<Deposit>>,
     media_type: String,
     body: String,
     actor: Principal,
     request_id: Option<RequestId>,
     /// Its part of the bytes in flight, given back when the command is dropped.
-    _reserved: OwnedSemaphorePermit,
+    _reserved: Option<OwnedSemaphorePermit>,
 }
 
 impl Registry {
@@ -43,14 +57,16 @@ impl Registry {
     /// # Errors
     /// By kind: `Invalid` for a draft that is not well-formed; `Conflict` ([`VersionTaken`](RegistryError::VersionTaken)) when the
     /// version, build metadata aside, exists with other content; `Denied` ([`Refused`](RegistryError::Refused)) when admission refuses
-    /// it; `Exhausted` when it is larger than a setting allows; `Unavailable` when the outcome may be unknown: a repetition with the same
+    /// it; `Exhausted` when it is larger than a setting allows, and for a stream that must be inspected and is larger than
+    /// `max_artifact_bytes`; the kind of its own error for a stream or file that cannot be read; `Unavailable` when the outcome may be unknown: a repetition with the same
     /// request id then gives the first one's answer.
     ///
     /// # Cancel safety
-    /// A dropped call has published the whole draft or nothing, now or a moment later.
+    /// A dropped call has published the whole draft or nothing, now or a moment later. What was written of a stream by then is deleted,
+    /// or stays as a pack that nothing refers to.
     pub async fn publish(&self, draft: Draft, version: &Version) -> Result<Published, RegistryError> {
-        let answer = self.submit(draft, Target::Exact(version.clone())).await?;
-        self.answer(answer).await
+        let submitted = self.submit(draft, Target::Exact(version.clone())).await?;
+        self.published(submitted).await
     }
 
     /// Publishes `draft` under the version that `bump` gives, chosen within the commit: of many at once, each gets its own, without gaps.
@@ -61,8 +77,8 @@ impl Registry {
     /// # Cancel safety
     /// As that of [`publish`](Self::publish); only a request id tells whether a dropped call has happened.
     pub async fn publish_next(&self, draft: Draft, bump: Bump) -> Result<Published, RegistryError> {
-        let answer = self.submit(draft, Target::Next(bump)).await?;
-        self.answer(answer).await
+        let submitted = self.submit(draft, Target::Next(bump)).await?;
+        self.published(submitted).await
     }
 
     /// Publishes many drafts, which share commits; each has its own outcome, in the order of the drafts.
@@ -80,7 +96,7 @@ impl Registry {
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
             outcomes.push(match answer {
-                Ok(answer) => self.answer(answer).await,
+                Ok(submitted) => self.published(submitted).await,
                 Err(error) => Err(error),
             });
         }
@@ -88,44 +104,67 @@ impl Registry {
     }
 
     /// Makes a publish ready, and hands it to the committer.
-    async fn submit(
-        &self,
-        mut draft: Draft,
-        target: Target,
-    ) -> Result<oneshot::Receiver<Result<Published, RegistryError>>, RegistryError> {
+    async fn submit(&self, mut draft: Draft, target: Target) -> Result<Submitted, RegistryError> {
         draft.check()?;
         let settings = self.settings();
-        let size = draft.bytes.len() as u64;
-        if size > settings.max_artifact_bytes {
-            return Err(RegistryError::TooLarge {
-                what: format!("publish {}", draft.name),
-                size,
-                limit: settings.max_artifact_bytes,
-                setting: "max_artifact_bytes",
-            });
+        if let DraftContent::Bytes(bytes) = &draft.content {
+            self.check_size(&draft.name, bytes.len() as u64)?;
         }
         if let Target::Next(Bump::Pre(id)) = &target {
             numbered((0, 0, 0), id, 1)?;
         }
         let body = draft.metadata.encode(settings.max_metadata_bytes)?;
         let actor = draft.actor.take().unwrap_or_else(|| self.actor().clone());
-        let digest = admission::admit(self, &draft, &target, &actor).await?;
-        let reserved = self.reserve(size.saturating_add(body.len() as u64)).await?;
-        let bytes = draft.bytes;
-        let (level, from) = (settings.compression_level, settings.compress_from_bytes);
-        let make = move || {
-            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
-            Blob::new(&bytes, digest, level, from)
+        let inspect = admission::inspector(self, draft.request_id.as_ref()).await?;
+        let name = &draft.name;
+        let (content, mut reserved) = match draft.content {
+            DraftContent::Bytes(bytes) => (Content::Whole(bytes), None),
+            DraftContent::Stream(stream) => {
+                let (limit, setting) = self.input_limit(inspect.is_some());
+                let most = if inspect.is_some() { limit } else { STREAM_BYTES };
+                let reserved = self.reserve(most.saturating_add(body.len() as u64)).await?;
+                let input = Input::new(name, stream, limit, setting);
+                (gather(input, inspect.is_some()).await?, Some(reserved))
+            }
+            DraftContent::File(path) => {
+                let (limit, setting) = self.input_limit(inspect.is_some());
+                let (stream, bytes) = input::file(name, path).await?;
+                let most = if inspect.is_some() { bytes.min(limit) } else { bytes.min(STREAM_BYTES) };
+                let reserved = self.reserve(most.saturating_add(body.len() as u64)).await?;
+                let input = Input::new(name, stream, limit, setting);
+                (gather(input, inspect.is_some()).await?, Some(reserved))
+            }
         };
-        let blob = if size >= HEAVY_BYTES as u64 {
-            tokio::task::spawn_blocking(make).await.map_err(|_| RegistryError::Closed)?
-        } else {
-            make()
+        let (blob, deposit) = match content {
+            Content::Whole(bytes) => {
+                let digest = match inspect {
+                    Some(inspect) => {
+                        let media_type = &draft.media_type;
+                        Some(
+                            admission::admit(self, inspect, name, media_type, &bytes, &target, &actor)
+                                .await?,
+                        )
+                    }
+                    None => None,
+                };
+                let needed = (bytes.len() as u64).saturating_add(body.len() as u64);
+                match &mut reserved {
+                    Some(reserved) => give_back(reserved, needed),
+                    None => reserved = Some(self.reserve(needed).await?),
+                }
+                (self.make_blob(bytes, digest).await?, None)
+            }
+            Content::Large(first, input) => {
+                let (deposit, blob) =
+                    Deposit::write(self, first, input, Some(settings.compression_level)).await?;
+                (blob, Some(deposit))
+            }
         };
         let command = PublishCommand {
             name: draft.name,
             target,
             blob,
+            deposit: deposit.clone(),
             media_type: draft.media_type,
             body,
             actor,
@@ -134,8 +173,80 @@ impl Registry {
         };
         let (reply, answer) = oneshot::channel();
         self.send(Command::Publish(Box::new(command), reply)).await?;
-        Ok(answer)
+        Ok(Submitted { answer, deposit })
     }
+
+    fn check_size(&self, name: &Name, size: u64) -> Result<(), RegistryError> {
+        let limit = self.settings().max_artifact_bytes;
+        if size > limit {
+            let what = format!("publish {name}");
+            return Err(RegistryError::TooLarge { what, size, limit, setting: "max_artifact_bytes" });
+        }
+        Ok(())
+    }
+
+    /// The most bytes that a stream may have, and which setting says so: what is inspected is gathered in memory.
+    fn input_limit(&self, inspected: bool) -> (u64, &'static str) {
+        let settings = self.settings();
+        if inspected && settings.max_artifact_bytes < settings.max_stream_bytes {
+            (settings.max_artifact_bytes, "max_artifact_bytes, since it must be inspected")
+        } else {
+            (settings.max_stream_bytes, "max_stream_bytes")
+        }
+    }
+
+    async fn make_blob(&self, bytes: Bytes, digest: Option<Digest>) -> Result<Blob, RegistryError> {
+        let (level, from) = (self.settings().compression_level, self.settings().compress_from_bytes);
+        let heavy = bytes.len() >= HEAVY_BYTES;
+        let make = move || {
+            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
+            Blob::new(&bytes, digest, level, from)
+        };
+        if heavy {
+            tokio::task::spawn_blocking(make).await.map_err(|_| RegistryError::Closed)
+        } else {
+            Ok(make())
+        }
+    }
+
+    /// Waits for the outcome of a publish.
+    async fn published(&self, submitted: Submitted) -> Result<Published, RegistryError> {
+        let outcome = self.answer(submitted.answer).await;
+        if let Some(deposit) = submitted.deposit {
+            deposit.clear().await;
+        }
+        outcome
+    }
+}
+
+/// A publish that waits for its commit.
+struct Submitted {
+    answer: oneshot::Receiver<Result<Published, RegistryError>>,
+    deposit: Option<Arc<Deposit>>,
+}
+
+/// What a stream or file turned out to hold.
+enum Content {
+    Whole(Bytes),
+    /// More than fits: the first chunks, and where the others come from.
+    Large(Vec<Bytes>, Input),
+}
+
+/// Reads until it is known whether the input is large, or, for `all` of it, to its end.
+async fn gather(mut input: Input, all: bool) -> Result<Content, RegistryError> {
+    let mut first = Vec::new();
+    while let Some(chunk) = input.next_chunk().await? {
+        first.push(chunk);
+        if !all && input.taken() > CHUNKED_FROM_BYTES {
+            return Ok(Content::Large(first, input));
+        }
+    }
+    if first.len() < 2 {
+        return Ok(Content::Whole(first.pop().unwrap_or_default()));
+    }
+    let mut whole = BytesMut::with_capacity(usize::try_from(input.taken()).unwrap_or_default());
+    first.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+    Ok(Content::Whole(whole.freeze()))
 }
 
 impl PublishCommand {
@@ -164,7 +275,10 @@ impl PublishCommand {
         let known = commit.now().location(&self.blob.digest)?;
         let location = match known {
             Some(location) => location,
-            None => context.packs.add(self.blob.digest, &self.blob.record)?,
+            None => match &self.deposit {
+                Some(deposit) => deposit.take(commit)?,
+                None => context.packs.add(self.blob.digest, &self.blob.record)?,
+            },
         };
         let row = Row {
             seq: commit.next_seq(),

@@ -8,6 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::catalog::Readers;
 use crate::command::Command;
 use crate::committer::Stopped;
+use crate::pack::PackName;
+use crate::packs::PackNames;
 use crate::search::SearchIndex;
 use crate::storage::StorageBackend;
 use crate::{RegistryError, Settings};
@@ -43,6 +45,7 @@ pub(crate) struct Writer {
     pub(crate) commands: mpsc::Sender<Command>,
     /// Bytes in flight, in units of [`BUDGET_UNIT`].
     pub(crate) budget: Arc<Semaphore>,
+    pub(crate) pack_names: PackNames,
     pub(crate) stopped: Stopped,
 }
 
@@ -128,10 +131,15 @@ impl Registry {
         }
     }
 
-    /// Waits until so many bytes may be in flight.
+    /// The name of a pack that nobody else writes.
+    pub(crate) fn next_pack(&self) -> Result<PackName, RegistryError> {
+        self.writer()?.pack_names.next()
+    }
+
+    /// Waits until so many bytes may be in flight; for more than ever may be, until nothing else is.
     pub(crate) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, RegistryError> {
         let budget = Arc::clone(&self.writer()?.budget);
-        // The settings see to it that the largest artifact fits.
+        let bytes = bytes.min(self.settings().max_bytes_in_flight);
         let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT).max(1)).unwrap_or(u32::MAX);
         budget.acquire_many_owned(units).await.map_err(|_| RegistryError::Closed)
     }
@@ -160,6 +168,12 @@ impl Registry {
             })
         })
     }
+}
+
+/// Keeps only what `bytes` need of what was reserved.
+pub(crate) fn give_back(reserved: &mut OwnedSemaphorePermit, bytes: u64) {
+    let needed = usize::try_from(bytes.div_ceil(BUDGET_UNIT).max(1)).unwrap_or(usize::MAX);
+    drop(reserved.split(reserved.num_permits().saturating_sub(needed)));
 }
 
 impl fmt::Debug for Registry {

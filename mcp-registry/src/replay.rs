@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use mcp_core::{ArtifactRef, Digest, Holder, Name, Timestamp};
 
@@ -6,6 +6,7 @@ use crate::catalog::{Snapshot, StoredRow, Totals};
 use crate::entry::Location;
 use crate::feed::{ChannelBody, PinBody, ReleaseBody, Row, RowKind, genesis};
 use crate::pack::PackName;
+use crate::verify::Watch;
 use crate::version_key::VersionKey;
 use crate::{RegistryError, Verification};
 
@@ -15,10 +16,11 @@ const STEP_ROWS: usize = 4096;
 /// The state that the change feed gives when it is replayed from its first row, to be compared with the indexes.
 #[derive(Default)]
 pub(crate) struct Replay {
-    pub(crate) blobs: Vec<StoredBlob>,
-    pub(crate) sealed: Vec<(PackName, u64)>,
-    places: BTreeSet<Location>,
-    names: BTreeSet<Name>,
+    /// Once the whole feed was read: sorted by place, each place once.
+    pub(crate) stored: Vec<StoredAt>,
+    pub(crate) sealed: BTreeMap<PackName, u64>,
+    /// Each name as 16 bytes of its hash, since there may be very many.
+    names: HashSet<[u8; 16]>,
     /// The row of each yank that stands, or `None` where one was taken back.
     yanks: BTreeMap<(Name, VersionKey), Option<u64>>,
     channels: BTreeMap<(Name, Name), u64>,
@@ -27,24 +29,21 @@ pub(crate) struct Replay {
     totals: Totals,
 }
 
-/// What the catalog says of a blob: the first row that refers to it.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredBlob {
+/// Where a blob lies, and the first row that refers to it. There is one for each version, so it is small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StoredAt {
     pub(crate) location: Location,
-    pub(crate) digest: Digest,
-    pub(crate) sha256: [u8; 32],
-    pub(crate) size: u64,
-    pub(crate) subject: String,
+    pub(crate) seq: u64,
 }
 
 impl Replay {
     /// Checks the catalog against itself: pages, chain, and that the feed gives what the indexes say.
-    pub(crate) fn check(now: &Snapshot<'_>) -> Result<(Verification, Self), RegistryError> {
+    pub(crate) fn check(now: &Snapshot<'_>, watch: &Watch) -> Result<(Verification, Self), RegistryError> {
         let mut found = Verification::default();
         for fault in now.integrity()? {
             found.fault("catalog.db", "", fault);
         }
-        let mut replay = Self { sealed: now.sealed_packs()?, ..Self::default() };
+        let mut replay = Self { sealed: now.sealed_packs()?.into_iter().collect(), ..Self::default() };
         let mut last = 0;
         let mut chain = Some(genesis(now.identity()?.id));
         loop {
@@ -52,6 +51,10 @@ impl Replay {
             if rows.is_empty() {
                 break;
             }
+            watch.tell(|progress| {
+                progress.rows = found.rows;
+                progress.faults = found.faults.len() as u64;
+            })?;
             for row in rows {
                 let next = last.saturating_add(1);
                 match row {
@@ -82,6 +85,7 @@ impl Replay {
                 }
             }
         }
+        replay.sort_stored();
         let compared = replay.compare(now, &mut found);
         found.readable(compared)?;
         Ok((found, replay))
@@ -113,20 +117,10 @@ impl Replay {
                         found.fault(&place, subject(&row), "the index of requests does not lead here");
                     }
                 }
-                self.names.insert(name.clone());
+                self.names.insert(short_hash(name.as_str()));
                 self.totals.versions = self.totals.versions.saturating_add(1);
                 self.totals.logical_bytes = self.totals.logical_bytes.saturating_add(content.size);
-                if self.places.insert(location) {
-                    self.totals.blobs = self.totals.blobs.saturating_add(1);
-                    self.totals.stored_bytes = self.totals.stored_bytes.saturating_add(location.record_bytes);
-                    self.blobs.push(StoredBlob {
-                        location,
-                        digest: content.digest,
-                        sha256: content.sha256,
-                        size: content.size,
-                        subject: subject(&row),
-                    });
-                }
+                self.stored.push(StoredAt { location, seq: row.seq });
             }
             (RowKind::Yanked | RowKind::Unyanked, Some(name), Some(version)) => {
                 let yank = (row.kind == RowKind::Yanked).then_some(row.seq);
@@ -163,6 +157,15 @@ impl Replay {
             _ => found.fault(place, "", "a part that its kind needs is missing"),
         }
         Ok(())
+    }
+
+    /// Leaves the first row of each place.
+    fn sort_stored(&mut self) {
+        self.stored.sort_unstable();
+        self.stored.dedup_by_key(|stored| stored.location);
+        self.totals.blobs = self.stored.len() as u64;
+        let bytes = self.stored.iter().map(|stored| stored.location.record_bytes);
+        self.totals.stored_bytes = bytes.fold(0, u64::saturating_add);
     }
 
     /// The indexes hold what was replayed, and nothing else.
@@ -214,7 +217,15 @@ impl Replay {
     }
 }
 
-fn subject(row: &Row) -> String {
+fn short_hash(text: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(Digest::of(text.as_bytes()).as_bytes()) {
+        *to = *from;
+    }
+    short
+}
+
+pub(crate) fn subject(row: &Row) -> String {
     match (&row.name, &row.version) {
         (Some(name), Some(version)) => ArtifactRef::new(name.clone(), version.clone()).to_string(),
         _ => String::new(),

@@ -1,4 +1,4 @@
-use mcp_core::{ArtifactCorrupt, Id, Name, RegistryEvent, Requirement, Version};
+use mcp_core::{ArtifactCorrupt, ArtifactRef, Id, Name, RegistryEvent, Requirement, Version};
 
 use crate::blob::open_record;
 use crate::catalog::{Class, Snapshot, VersionHit};
@@ -23,20 +23,12 @@ impl Registry {
     /// The bytes of the version that the selection means, compared with their digest, and what is known of it.
     ///
     /// # Errors
-    /// As [`resolve`](Self::resolve) has them; `Exhausted` when the version is larger than `max_artifact_bytes`; `Corrupt` when the
+    /// As [`resolve`](Self::resolve) has them; `Exhausted` when the version is larger than `max_artifact_bytes`, which
+    /// [`get_stream`](Self::get_stream) and [`save`](Self::save) can read; `Corrupt` when the
     /// stored bytes are not what was published, with artifact, pack and offset.
     pub async fn get(&self, name: &Name, select: Select) -> Result<Content, RegistryError> {
         let (entry, location) = self.locate(name, select).await?;
-        let limit = self.settings().max_artifact_bytes;
-        if entry.size > limit {
-            let what = format!("get {}", entry.artifact);
-            return Err(RegistryError::TooLarge {
-                what,
-                size: entry.size,
-                limit,
-                setting: "max_artifact_bytes",
-            });
-        }
+        self.check_whole(&entry)?;
         self.content(entry, location).await
     }
 
@@ -116,13 +108,15 @@ impl Registry {
         };
         match opened {
             Ok(bytes) => Ok(Content { entry, bytes }),
-            Err(reason) => {
-                let place = location.to_string();
-                let corrupt = ArtifactCorrupt::new(entry.artifact.clone(), place.clone());
-                self.tell_apart_from_feed(&entry.artifact.to_string(), RegistryEvent::Corrupt(corrupt));
-                Err(RegistryError::Corrupt { what: entry.artifact.to_string(), place, reason })
-            }
+            Err(reason) => Err(self.damaged(&entry.artifact, location.to_string(), reason)),
         }
+    }
+
+    /// Tells of stored bytes that are not what was published.
+    pub(crate) fn damaged(&self, artifact: &ArtifactRef, place: String, reason: String) -> RegistryError {
+        let corrupt = ArtifactCorrupt::new(artifact.clone(), place.clone());
+        self.tell_apart_from_feed(&artifact.to_string(), RegistryEvent::Corrupt(corrupt));
+        RegistryError::Corrupt { what: artifact.to_string(), place, reason }
     }
 }
 

@@ -15,8 +15,10 @@ use crate::RegistryError;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The largest artifact that is published or read as one piece.
+    /// The largest artifact that is published, inspected, fetched or read as one piece.
     pub max_artifact_bytes: u64,
+    /// The largest artifact that is published as a stream or from a file. Reading it as a stream or in ranges has no limit.
+    pub max_stream_bytes: u64,
     /// The largest metadata of one version, as JSON.
     pub max_metadata_bytes: u64,
     /// How many bytes of unfinished publishes are held; further publishers wait.
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_artifact_bytes: 64 << 20,
+            max_stream_bytes: 1 << 40,
             max_metadata_bytes: 64 << 10,
             max_bytes_in_flight: 256 << 20,
             max_requests_in_flight: 16 << 10,
@@ -57,8 +60,12 @@ impl Settings {
         let refuse = |reason: &str| {
             Err(RegistryError::Invalid { what: "use these settings".to_owned(), reason: reason.to_owned() })
         };
-        if self.max_artifact_bytes > 1 << 40 || self.max_bytes_in_flight > 1 << 40 {
-            return refuse("max_artifact_bytes and max_bytes_in_flight must be at most 1 TiB");
+        if [self.max_artifact_bytes, self.max_stream_bytes, self.max_bytes_in_flight].iter().max()
+            > Some(&(1 << 40))
+        {
+            return refuse(
+                "max_artifact_bytes, max_stream_bytes and max_bytes_in_flight must be at most 1 TiB",
+            );
         }
         if self.max_artifact_bytes.saturating_add(self.max_metadata_bytes) > self.max_bytes_in_flight {
             return refuse(
@@ -100,6 +107,7 @@ mod tests {
             Settings { linger: Duration::from_secs(2), ..base.clone() },
             Settings { compression_level: 0, ..base.clone() },
             Settings { max_artifact_bytes: u64::MAX, ..base.clone() },
+            Settings { max_stream_bytes: u64::MAX, ..base.clone() },
             Settings { max_metadata_bytes: (128 << 20) + 1, max_bytes_in_flight: 1 << 30, ..base.clone() },
         ] {
             assert_eq!(wrong.check().expect_err("refused").kind(), mcp_core::ErrorKind::Invalid, "{wrong:?}");

@@ -1,16 +1,19 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod pack_check;
 
-use mcp_core::{Digest, ErrorKind};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mcp_core::ErrorKind;
 use serde::Serialize;
 
-use crate::blob::{open_record, sha256};
-use crate::entry::Location;
 use crate::error::with_causes;
-use crate::pack::{Footer, FooterEntry, HEADER_BYTES, PackName, RecordHeader, check_header};
-use crate::replay::{Replay, StoredBlob};
-use crate::storage::StorageBackend;
+use crate::pack::PackName;
+use crate::replay::Replay;
 use crate::{Registry, RegistryError};
+use pack_check::PackCheck;
 
 /// What [`verify`](Registry::verify) has looked at, and what it found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,8 +25,10 @@ pub struct Verification {
     pub packs: u64,
     /// How many blobs were read and compared with their digests.
     pub blobs: u64,
-    /// Everything that is wrong; empty when nothing is.
+    /// What is wrong; empty when nothing is. The first 10,000 faults, which bounds their memory.
     pub faults: Vec<Fault>,
+    /// How many more faults there are.
+    pub more_faults: u64,
 }
 
 /// One thing that is wrong, and where.
@@ -38,6 +43,38 @@ pub struct Fault {
     pub reason: String,
 }
 
+/// In one line: the place, what is affected, and what is wrong.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, subject, reason } = self;
+        if subject.is_empty() {
+            write!(f, "{place}: {reason}")
+        } else {
+            write!(f, "{place}, {subject}: {reason}")
+        }
+    }
+}
+
+/// How far a verification is: first all rows, then the packs and their blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// How many rows of the change feed were checked.
+    pub rows: u64,
+    /// How many blobs were.
+    pub blobs: u64,
+    /// How many bytes of records that was.
+    pub bytes: u64,
+    /// How many blobs there are, once all rows were checked.
+    pub all_blobs: u64,
+    /// How many bytes their records have, once all rows were checked.
+    pub all_bytes: u64,
+    /// How many faults were found.
+    pub faults: u64,
+}
+
+const MAX_FAULTS: usize = 10_000;
+
 impl Verification {
     pub(crate) fn fault(
         &mut self,
@@ -45,7 +82,11 @@ impl Verification {
         subject: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        self.faults.push(Fault { place: place.into(), subject: subject.into(), reason: reason.into() });
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault { place: place.into(), subject: subject.into(), reason: reason.into() });
+        } else {
+            self.more_faults = self.more_faults.saturating_add(1);
+        }
     }
 
     /// What is damaged in the catalog is a fault; other errors are those of the check itself.
@@ -61,162 +102,102 @@ impl Verification {
     }
 }
 
+type Tell = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
+
+/// Where a verification tells how far it is, and learns that it should stop. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Watch(Arc<Watched>);
+
+struct Watched {
+    stopped: AtomicBool,
+    told: Mutex<(Progress, Tell)>,
+}
+
+impl Watch {
+    fn new(tell: Tell) -> Self {
+        Self(Arc::new(Watched {
+            stopped: AtomicBool::new(false),
+            told: Mutex::new((Progress::default(), tell)),
+        }))
+    }
+
+    /// Notes what has changed, to be told later.
+    fn count(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.0.told.lock().unwrap_or_else(PoisonError::into_inner).0);
+    }
+
+    /// Tells what has changed, and fails when the verification should stop.
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Progress)) -> Result<(), RegistryError> {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (progress, tell) = &mut *told;
+        change(progress);
+        if !self.0.stopped.load(Ordering::Relaxed) && tell(*progress).is_continue() {
+            return Ok(());
+        }
+        self.stop();
+        Err(RegistryError::Cancelled { what: "verify the registry" })
+    }
+
+    fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Stops what still runs on a blocking thread when nobody waits for it any more.
+struct StopWhenDropped(Watch);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl Registry {
     /// Checks everything: the database's own integrity, the chain of the change feed, that replaying it gives the current state, the
     /// packs' headers and footers, and each blob against its digest, its SHA-256 hash and its row.
     ///
-    /// Reads every byte that is stored. What is published meanwhile is not looked at.
+    /// Reads every byte that is stored. What is published meanwhile is not looked at. Holds some MiB, and 32 bytes for each version, 16
+    /// for each name, and what the rows of yanks, channels and pins that stand take.
     ///
     /// # Errors
     /// `Unavailable` when catalog or storage do not answer. What is damaged is a fault, not an error.
+    ///
+    /// # Cancel safety
+    /// Only reads. A dropped call stops at the next rows or blobs; the database's check of itself, with which it begins, is not interrupted.
     pub async fn verify(&self) -> Result<Verification, RegistryError> {
+        self.verify_with(|_| ControlFlow::Continue(())).await
+    }
+
+    /// As [`verify`](Self::verify), and calls `progress` after every few thousand rows and every few MiB of blobs; it must be quick.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify) has them; `Cancelled` when `progress` says [`Break`](ControlFlow::Break).
+    pub async fn verify_with(
+        &self,
+        progress: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<Verification, RegistryError> {
+        let watch = Watch::new(Box::new(progress));
+        let _stop = StopWhenDropped(watch.clone());
+        let watching = watch.clone();
         let (mut found, replay) =
-            self.readers().read(|now| now.in_transaction(|now| Replay::check(now))).await?;
-        let mut blobs: BTreeMap<PackName, BTreeMap<u64, StoredBlob>> = BTreeMap::new();
-        for blob in replay.blobs {
-            blobs.entry(blob.location.pack).or_default().insert(blob.location.offset, blob);
-        }
-        let sealed: BTreeMap<PackName, u64> = replay.sealed.into_iter().collect();
-        for name in sealed.keys() {
-            blobs.entry(*name).or_default();
-        }
-        for (name, blobs) in blobs {
+            self.readers().read(move |now| now.in_transaction(|now| Replay::check(now, &watching))).await?;
+        let (stored, sealed) = (replay.stored, replay.sealed);
+        watch.tell(|progress| {
+            progress.all_blobs = stored.len() as u64;
+            progress.all_bytes =
+                stored.iter().fold(0, |sum, stored| sum.saturating_add(stored.location.record_bytes));
+        })?;
+        let mut names: BTreeSet<PackName> = stored.iter().map(|stored| stored.location.pack).collect();
+        names.extend(sealed.keys());
+        for name in names {
+            // Sorted by pack and offset: each pack's are together.
+            let from = stored.partition_point(|stored| stored.location.pack < name);
+            let to = stored.partition_point(|stored| stored.location.pack <= name);
             found.packs = found.packs.saturating_add(1);
-            let pack = PackCheck { storage: self.storage(), name, found: &mut found };
-            match sealed.get(&name) {
-                Some(bytes) => pack.sealed(*bytes, &blobs).await?,
-                None => pack.unsealed(&blobs).await?,
-            }
+            PackCheck { registry: self, watch: &watch, name, found: &mut found }
+                .run(sealed.get(&name).copied(), stored.get(from..to).unwrap_or_default())
+                .await?;
         }
         Ok(found)
-    }
-}
-
-struct PackCheck<'a> {
-    storage: &'a Arc<dyn StorageBackend>,
-    name: PackName,
-    found: &'a mut Verification,
-}
-
-impl PackCheck<'_> {
-    /// A pack that still grew: only the catalog knows its blobs, and what stands behind them was never acknowledged.
-    async fn unsealed(mut self, blobs: &BTreeMap<u64, StoredBlob>) -> Result<(), RegistryError> {
-        self.header().await?;
-        for blob in blobs.values() {
-            self.record(blob.location, &blob.digest, Some(blob)).await?;
-        }
-        Ok(())
-    }
-
-    async fn sealed(mut self, bytes: u64, blobs: &BTreeMap<u64, StoredBlob>) -> Result<(), RegistryError> {
-        self.header().await?;
-        let listed = self.footer(bytes).await?;
-        let mut known = blobs.clone();
-        for entry in listed.unwrap_or_default() {
-            let location = Location { pack: self.name, offset: entry.offset, record_bytes: entry.length };
-            let blob = known.remove(&entry.offset);
-            if let Some(blob) =
-                blob.as_ref().filter(|blob| blob.location != location || blob.digest != entry.digest)
-            {
-                self.found.fault(
-                    location.to_string(),
-                    &blob.subject,
-                    "footer and catalog name different blobs",
-                );
-            }
-            self.record(location, &entry.digest, blob.as_ref()).await?;
-        }
-        // Without a footer these are all; with one, those that it lacks.
-        for blob in known.values() {
-            self.record(blob.location, &blob.digest, Some(blob)).await?;
-        }
-        Ok(())
-    }
-
-    async fn header(&mut self) -> Result<(), RegistryError> {
-        let Some(bytes) = self.read(0, HEADER_BYTES as u64, "").await? else { return Ok(()) };
-        if let Err(fault) = check_header(&bytes, self.name) {
-            self.found.fault(format!("{} offset 0", self.name), "", fault.to_string());
-        }
-        Ok(())
-    }
-
-    async fn footer(&mut self, bytes: u64) -> Result<Option<Vec<FooterEntry>>, RegistryError> {
-        let place = self.name.to_string();
-        let stat = self.storage.stat(&self.name.key()).await;
-        let stat =
-            stat.map_err(|source| RegistryError::Storage { what: format!("looking at {place}"), source })?;
-        if let Some(stat) = stat.filter(|stat| stat.bytes != bytes) {
-            let reason = format!("it has {} bytes, but was sealed with {bytes}", stat.bytes);
-            self.found.fault(&place, "", reason);
-        }
-        let trailer_bytes = Footer::TRAILER_BYTES as u64;
-        let Some(start) = bytes.checked_sub(trailer_bytes) else { return Ok(None) };
-        let Some(trailer) = self.read(start, trailer_bytes, "").await? else { return Ok(None) };
-        let length = match Footer::length(&trailer, bytes) {
-            Ok(length) => length,
-            Err(fault) => {
-                self.found.fault(format!("{place} offset {start}"), "", fault.to_string());
-                return Ok(None);
-            }
-        };
-        let Some(start) = bytes.checked_sub(length) else { return Ok(None) };
-        let Some(footer) = self.read(start, length, "").await? else { return Ok(None) };
-        match Footer::parse(&footer) {
-            Ok(footer) => Ok(Some(footer.entries)),
-            Err(fault) => {
-                self.found.fault(format!("{place} offset {start}"), "", fault.to_string());
-                Ok(None)
-            }
-        }
-    }
-
-    /// One record: header, payload, decoded bytes, and what the catalog says of it.
-    async fn record(
-        &mut self,
-        location: Location,
-        digest: &Digest,
-        blob: Option<&StoredBlob>,
-    ) -> Result<(), RegistryError> {
-        let subject = blob.map_or("", |blob| &blob.subject);
-        let Some(record) = self.read(location.offset, location.record_bytes, subject).await? else {
-            return Ok(());
-        };
-        self.found.blobs = self.found.blobs.saturating_add(1);
-        let checked = (|| {
-            let header = RecordHeader::parse(&record).map_err(|fault| fault.to_string())?;
-            let payload = record.slice(RecordHeader::BYTES..);
-            if !header.matches(&payload) {
-                return Err("the record's payload does not match its checksum".to_owned());
-            }
-            let size = blob.map_or(header.size, |blob| blob.size);
-            let bytes = open_record(&record, digest, size).map_err(|fault| fault.to_string())?;
-            if blob.is_some_and(|blob| blob.sha256 != sha256(&bytes)) {
-                return Err("the bytes do not match the SHA-256 hash of their row".to_owned());
-            }
-            Ok(())
-        })();
-        if let Err(reason) = checked {
-            self.found.fault(location.to_string(), subject, reason);
-        }
-        Ok(())
-    }
-
-    /// `None`, and a fault, when these bytes are not there.
-    async fn read(
-        &mut self,
-        offset: u64,
-        length: u64,
-        subject: &str,
-    ) -> Result<Option<bytes::Bytes>, RegistryError> {
-        let read = self.storage.read(&self.name.key(), offset..offset.saturating_add(length)).await;
-        match read {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if crate::resolve::is_missing(&error) => {
-                self.found.fault(format!("{} offset {offset}", self.name), subject, with_causes(&error));
-                Ok(None)
-            }
-            Err(source) => Err(RegistryError::Storage { what: format!("reading {}", self.name), source }),
-        }
     }
 }

@@ -18,6 +18,7 @@ mod publishing;
 mod remote;
 mod searching;
 mod storage;
+mod streams;
 
 use mcp_core::{ErrorKind, Name, Version};
 use mcp_registry::{Draft, Registry, RegistryError, Select};
