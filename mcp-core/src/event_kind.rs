@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{ArtifactRef, Digest, Finding, Name, Principal, Timestamp, Version};
@@ -115,12 +117,20 @@ events! {
     Registry::RegistryEvent {
         /// A version was published.
         Published(ArtifactPublished) = "mcp.registry.artifact.published.v1",
+        /// A version was published of bytes that were stored already.
+        Deduplicated(ArtifactDeduplicated) = "mcp.registry.artifact.deduplicated.v1",
         /// A publish was refused by admission.
         Refused(PublishRefused) = "mcp.registry.publish.refused.v1",
         /// A version was yanked, or restored.
         Yanked(ArtifactYanked) = "mcp.registry.artifact.yanked.v1",
-        /// A channel was set, moved or removed.
+        /// The labels of a version were changed.
+        LabelsChanged(LabelsChanged) = "mcp.registry.artifact.labels.changed.v1",
+        /// A version was deprecated, or its deprecation taken back.
+        Deprecated(ArtifactDeprecated) = "mcp.registry.artifact.deprecated.v1",
+        /// A channel was set or moved.
         ChannelMoved(ChannelMoved) = "mcp.registry.channel.moved.v1",
+        /// A channel was removed.
+        ChannelRemoved(ChannelRemoved) = "mcp.registry.channel.removed.v1",
         /// Stored bytes are not what was published.
         Corrupt(ArtifactCorrupt) = "mcp.registry.artifact.corrupt.v1",
     }
@@ -139,6 +149,18 @@ data! {
         deduplicated: bool,
         /// Who published it.
         actor: Principal,
+    }
+}
+
+data! {
+    /// A version was published of bytes that were stored already. Told beside the event of the publish, without a place in the feed.
+    ArtifactDeduplicated {
+        /// What was published.
+        artifact: ArtifactRef,
+        /// The digest of its bytes.
+        digest: Digest,
+        /// How many bytes were not stored again.
+        size: u64,
     }
 }
 
@@ -171,17 +193,57 @@ data! {
 }
 
 data! {
-    /// A channel was set, moved or removed.
+    /// The labels of a version were changed.
+    LabelsChanged {
+        /// Which version.
+        artifact: ArtifactRef,
+        /// All its labels now.
+        labels: BTreeMap<String, String>,
+        /// Who did it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// A version was deprecated, or its deprecation taken back.
+    ArtifactDeprecated {
+        /// Which version.
+        artifact: ArtifactRef,
+        /// Whether it is deprecated now.
+        deprecated: bool,
+        /// What its users are told, or why it was taken back.
+        message: String,
+        /// Who did it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// A channel was set or moved.
     ChannelMoved {
         /// Of which name.
         name: Name,
         /// Which channel.
         channel: Name,
-        /// Where it pointed before.
+        /// Where it pointed before; `None` when it was made.
         from: Option<Version>,
         /// Where it points now.
-        to: Option<Version>,
+        to: Version,
         /// Who moved it.
+        actor: Principal,
+    }
+}
+
+data! {
+    /// A channel was removed.
+    ChannelRemoved {
+        /// Of which name.
+        name: Name,
+        /// Which channel.
+        channel: Name,
+        /// Where it pointed.
+        from: Version,
+        /// Who removed it.
         actor: Principal,
     }
 }

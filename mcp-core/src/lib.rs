@@ -54,10 +54,11 @@ pub use digest::{Digest, Digester};
 pub use error::{ErrorKind, ParseError, SeamError};
 pub use event::{Event, Source};
 pub use event_kind::{
-    ArtifactCorrupt, ArtifactPublished, ArtifactYanked, ChannelMoved, ContractRegistered, DocumentJudged,
-    EventKind, GlassBroken, GlassReviewed, PlanChanged, PlanRequested, PlanStageChanged, PromotionChanged,
-    PromotionDelayed, PromotionEvent, PromotionRequested, PublishRefused, RegistryEvent, ReviewOverdue,
-    StageCallFailed, StageHeld, StageHoldLifted, ValidationEvent, VoteCast,
+    ArtifactCorrupt, ArtifactDeduplicated, ArtifactDeprecated, ArtifactPublished, ArtifactYanked,
+    ChannelMoved, ChannelRemoved, ContractRegistered, DocumentJudged, EventKind, GlassBroken, GlassReviewed,
+    LabelsChanged, PlanChanged, PlanRequested, PlanStageChanged, PromotionChanged, PromotionDelayed,
+    PromotionEvent, PromotionRequested, PublishRefused, RegistryEvent, ReviewOverdue, StageCallFailed,
+    StageHeld, StageHoldLifted, ValidationEvent, VoteCast,
 };
 pub use fetch::{Fetch, Fetched};
 pub use finding::{Finding, Severity};

@@ -11,11 +11,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mcp_core::{
-    ArtifactCorrupt, ArtifactPublished, ArtifactYanked, ChannelMoved, ContractRegistered, Digest,
-    DocumentJudged, Event, EventKind, EventSink, Finding, FnSink, GlassBroken, GlassReviewed, Id, NullSink,
-    PlanChanged, PlanRequested, PlanStageChanged, PromotionChanged, PromotionDelayed, PromotionEvent,
-    PromotionRequested, PublishRefused, RecordingSink, RegistryEvent, ReviewOverdue, Severity, Source,
-    StageCallFailed, StageHeld, StageHoldLifted, TeeSink, Timestamp, ValidationEvent, VoteCast,
+    ArtifactCorrupt, ArtifactDeduplicated, ArtifactDeprecated, ArtifactPublished, ArtifactYanked,
+    ChannelMoved, ChannelRemoved, ContractRegistered, Digest, DocumentJudged, Event, EventKind, EventSink,
+    Finding, FnSink, GlassBroken, GlassReviewed, Id, LabelsChanged, NullSink, PlanChanged, PlanRequested,
+    PlanStageChanged, PromotionChanged, PromotionDelayed, PromotionEvent, PromotionRequested, PublishRefused,
+    RecordingSink, RegistryEvent, ReviewOverdue, Severity, Source, StageCallFailed, StageHeld,
+    StageHoldLifted, TeeSink, Timestamp, ValidationEvent, VoteCast,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -34,7 +35,17 @@ fn kinds() -> Vec<EventKind> {
         RegistryEvent::Published(ArtifactPublished::new(reference(), digest, 2, false, alice())).into(),
         RegistryEvent::Refused(PublishRefused::new(name(), digest, alice(), vec![finding])).into(),
         RegistryEvent::Yanked(ArtifactYanked::new(reference(), true, "wrong total".into(), alice())).into(),
-        RegistryEvent::ChannelMoved(ChannelMoved::new(name(), name(), None, Some(version()), alice())).into(),
+        RegistryEvent::ChannelMoved(ChannelMoved::new(name(), name(), None, version(), alice())).into(),
+        RegistryEvent::ChannelRemoved(ChannelRemoved::new(name(), name(), version(), alice())).into(),
+        RegistryEvent::Deduplicated(ArtifactDeduplicated::new(reference(), digest, 2)).into(),
+        RegistryEvent::LabelsChanged(LabelsChanged::new(
+            reference(),
+            [("team".to_owned(), "core".to_owned())].into(),
+            alice(),
+        ))
+        .into(),
+        RegistryEvent::Deprecated(ArtifactDeprecated::new(reference(), true, "use invoices".into(), alice()))
+            .into(),
         RegistryEvent::Corrupt(ArtifactCorrupt::new(reference(), "packs/1-2 at 64".into())).into(),
         PromotionEvent::Requested(PromotionRequested::new(name(), "prod/7".into(), digest, alice(), 2))
             .into(),

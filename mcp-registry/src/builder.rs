@@ -1,6 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use mcp_core::{
@@ -14,7 +14,7 @@ use crate::committer::Committer;
 use crate::lock::WriterLock;
 use crate::pack::PackName;
 use crate::packs::{PackNames, WriterPacks};
-use crate::registry::{BUDGET_UNIT, Shared, Writer};
+use crate::registry::{BUDGET_UNIT, Opening, Shared, Writer};
 use crate::search::SearchIndex;
 use crate::storage::local::{storage_error, sync_folder};
 use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
@@ -168,6 +168,7 @@ impl Builder {
         let engine = engine_name()?;
         let stopped = Arc::new(OnceLock::new());
         let pack_names = PackNames::new(epoch);
+        let opening = Arc::new(Opening::new(Source::new(&engine, ids.next_id())));
         let committer = Committer {
             writer,
             packs: WriterPacks::new(pack_names.clone()),
@@ -177,6 +178,7 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             sink: Arc::clone(&self.sink),
             source: Source::new(&engine, id),
+            opening: Arc::clone(&opening),
             stopped: Arc::clone(&stopped),
             lock,
         };
@@ -184,7 +186,7 @@ impl Builder {
             usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
         let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
         let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped };
-        self.finish(place, Source::new(&engine, ids.next_id()), Some(writer))
+        self.finish(place, opening, Some(writer))
     }
 
     /// Opens for reading. The search index is then built in memory, at the first search.
@@ -203,7 +205,7 @@ impl Builder {
             readers.identity()
         })
         .await?;
-        let opening = Source::new(&engine_name()?, ids.next_id());
+        let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
         let place = self.place();
         self.finish(place, opening, None)
     }
@@ -211,7 +213,7 @@ impl Builder {
     fn finish(
         self,
         place: CatalogPlace,
-        opening: Source,
+        opening: Arc<Opening>,
         writer: Option<Writer>,
     ) -> Result<Registry, RegistryError> {
         let index = self.folder.as_ref().filter(|_| writer.is_some()).map(|folder| folder.join("search.db"));
@@ -225,7 +227,6 @@ impl Builder {
             search: SearchIndex::new(index),
             writer,
             opening,
-            opening_seq: AtomicU64::new(1),
             closed: AtomicBool::new(false),
         };
         let actor = self.actor.map_or_else(|| "registry".parse(), Ok)?;

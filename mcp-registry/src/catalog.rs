@@ -2,7 +2,10 @@
 //!
 //! One thread owns the [`CatalogWriter`]; reads go through [`Readers`], which have connections of their own.
 
+mod channels;
+mod dependents;
 mod list;
+mod marks;
 mod query;
 mod readers;
 mod schema;
@@ -18,7 +21,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RegistryError;
 
+pub(crate) use dependents::needed;
 pub(crate) use list::Totals;
+pub(crate) use marks::Marks;
 pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
 pub(crate) use readers::Readers;
 pub(crate) use writer::{CatalogWriter, Commit};

@@ -3,11 +3,14 @@ use tokio::sync::oneshot;
 
 use crate::RegistryError;
 use crate::catalog::Commit;
-use crate::channel::ChannelCommand;
+use crate::channel::{ChannelCommand, RemoveChannelCommand};
+use crate::deprecation::DeprecateCommand;
 use crate::entry::Published;
+use crate::labels::LabelsCommand;
 use crate::packs::WriterPacks;
 use crate::pin::{PinCommand, ReleaseCommand};
 use crate::publish::PublishCommand;
+use crate::registry::Opening;
 use crate::yank::YankCommand;
 
 type Reply<T> = oneshot::Sender<Result<T, RegistryError>>;
@@ -17,6 +20,9 @@ pub(crate) enum Command {
     Publish(Box<PublishCommand>, Reply<Published>),
     Yank(YankCommand, Reply<()>),
     MoveChannel(ChannelCommand, Reply<()>),
+    RemoveChannel(RemoveChannelCommand, Reply<()>),
+    SetLabels(LabelsCommand, Reply<()>),
+    Deprecate(DeprecateCommand, Reply<()>),
     Pin(PinCommand, Reply<()>),
     Release(ReleaseCommand, Reply<()>),
     /// Finish, and give the folder back.
@@ -28,6 +34,7 @@ pub(crate) struct CommitContext<'a> {
     pub(crate) at: Timestamp,
     pub(crate) packs: &'a mut WriterPacks,
     pub(crate) source: &'a Source,
+    pub(crate) opening: &'a Opening,
     /// What will have happened once the commit is durable.
     pub(crate) events: Vec<Event>,
 }
@@ -35,6 +42,11 @@ pub(crate) struct CommitContext<'a> {
 impl CommitContext<'_> {
     pub(crate) fn tell(&mut self, subject: &dyn std::fmt::Display, seq: u64, event: RegistryEvent) {
         self.events.push(Event::new(self.at, self.source.clone(), subject.to_string(), seq, event));
+    }
+
+    /// One position has at most one event: a second one about it stands apart from the feed.
+    pub(crate) fn tell_apart(&mut self, subject: &dyn std::fmt::Display, event: RegistryEvent) {
+        self.events.push(self.opening.event(self.at, &subject.to_string(), event));
     }
 }
 
@@ -71,6 +83,9 @@ impl Command {
             }
             Self::Yank(command, reply) => done(command.apply(commit, context), reply, answers),
             Self::MoveChannel(command, reply) => done(command.apply(commit, context), reply, answers),
+            Self::RemoveChannel(command, reply) => done(command.apply(commit, context), reply, answers),
+            Self::SetLabels(command, reply) => done(command.apply(commit, context), reply, answers),
+            Self::Deprecate(command, reply) => done(command.apply(commit, context), reply, answers),
             Self::Pin(command, reply) => done(command.apply(commit, context), reply, answers),
             Self::Release(command, reply) => done(command.apply(commit, context), reply, answers),
             // Handled before a commit begins.
@@ -93,6 +108,9 @@ impl Command {
             Self::Publish(_, reply) => Answer::Published(reply, Err(error)),
             Self::Yank(_, reply)
             | Self::MoveChannel(_, reply)
+            | Self::RemoveChannel(_, reply)
+            | Self::SetLabels(_, reply)
+            | Self::Deprecate(_, reply)
             | Self::Pin(_, reply)
             | Self::Release(_, reply)
             | Self::Close(reply) => Answer::Done(reply, Err(error)),

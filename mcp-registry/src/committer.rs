@@ -14,6 +14,7 @@ use crate::error::with_causes;
 use crate::linger::Linger;
 use crate::lock::WriterLock;
 use crate::packs::WriterPacks;
+use crate::registry::Opening;
 use crate::storage::{PutWhen, StorageBackend, StorageError};
 use crate::{RegistryError, Settings};
 
@@ -39,6 +40,7 @@ pub(crate) struct Committer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) source: Source,
+    pub(crate) opening: Arc<Opening>,
     pub(crate) stopped: Stopped,
     /// Given up last.
     pub(crate) lock: Option<WriterLock>,
@@ -108,8 +110,8 @@ impl Committer {
         }
         let mut answers = Vec::with_capacity(batch.len());
         let mut waiting = batch.into_iter();
-        let Self { writer, packs, storage, runtime, settings, source, .. } = self;
-        let mut context = CommitContext { at: self.clock.now(), packs, source, events: Vec::new() };
+        let Self { writer, packs, storage, runtime, settings, source, opening, .. } = self;
+        let mut context = CommitContext { at: self.clock.now(), packs, source, opening, events: Vec::new() };
         let written = writer.commit(|commit| {
             for command in waiting.by_ref() {
                 command.apply(commit, &mut context, &mut answers)?;

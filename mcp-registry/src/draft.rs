@@ -3,12 +3,12 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use mcp_core::{Name, ParseError, Principal, RequestId};
+use mcp_core::{Name, ParseError, Principal, RequestId, Requirement};
 use serde_json::Value;
 
-use crate::RegistryError;
 use crate::metadata::{MAX_DEPTH, Metadata, check_media_type, is_shallow};
 use crate::storage::{ByteStream, StorageError};
+use crate::{BuildInfo, Dependency, DependencyKind, RegistryError};
 
 /// What is to be published: bytes, a stream of them or a file, and what is said about them; the version is given when it is published.
 ///
@@ -123,13 +123,41 @@ impl Draft {
         self
     }
 
-    /// One more label; the same key again replaces it.
+    /// One more label; the same key again replaces it. [`set_labels`](crate::Registry::set_labels) changes them later.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.labels.insert(key.into(), value.into());
         self
     }
 
-    /// Anything else, as JSON nested at most 64 deep.
+    /// One more thing that it needs: a version of `name` that satisfies `requirement`.
+    pub fn dependency<N, R>(mut self, name: N, requirement: R, kind: DependencyKind) -> Self
+    where
+        N: TryInto<Name, Error: Into<ParseError>>,
+        R: TryInto<Requirement, Error: Into<ParseError>>,
+    {
+        let parsed = name.try_into().map_err(Into::into);
+        let parsed =
+            parsed.and_then(|name| Ok((name, requirement.try_into().map_err(Into::<ParseError>::into)?)));
+        let (name, requirement) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return self.note(Err(error.into())),
+        };
+        self.metadata.dependencies.push(Dependency::new(name, requirement, kind));
+        // In one order, and each once: so that equal metadata has equal text.
+        self.metadata.dependencies.sort_by_cached_key(|dependency| {
+            (dependency.name.clone(), dependency.kind.clone(), dependency.requirement.to_string())
+        });
+        self.metadata.dependencies.dedup();
+        self
+    }
+
+    /// What it was built from, and where. It is kept with the first publish; a repetition with another one is the same publish.
+    pub fn build(mut self, build: BuildInfo) -> Self {
+        self.metadata.build = Some(build).filter(|build| *build != BuildInfo::default());
+        self
+    }
+
+    /// Anything else, as JSON nested at most 64 deep and at most `max_extra_bytes` long.
     pub fn extra(mut self, mut json: Value) -> Self {
         if !is_shallow(&json) {
             return self.note(Err(RegistryError::Invalid {
@@ -145,6 +173,12 @@ impl Draft {
     fn note(mut self, outcome: Result<(), RegistryError>) -> Self {
         // The first problem is the one to mend first.
         self.problem = self.problem.or(outcome.err());
+        self
+    }
+
+    /// With the request id of a handle, where it has none of its own.
+    pub(crate) fn by_request(mut self, id: Option<&RequestId>) -> Self {
+        self.request_id = self.request_id.or_else(|| id.cloned());
         self
     }
 

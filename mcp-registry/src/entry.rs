@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use mcp_core::{ArtifactRef, Digest, Principal, Timestamp};
 
@@ -28,6 +30,10 @@ pub struct Entry {
     pub seq: u64,
     /// Why it is yanked; `None` when it is not.
     pub yanked: Option<String>,
+    /// Its labels now: those that it was published with, until they were changed.
+    pub labels: BTreeMap<String, String>,
+    /// What its users are told about its deprecation; `None` when it is not deprecated.
+    pub deprecated: Option<String>,
 }
 
 /// A version with its bytes, which were compared with its digest.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use mcp_core::{
@@ -68,15 +69,25 @@ pub enum RegistryError {
         /// The digest that was published.
         found: Digest,
     },
-    /// The request id belongs to another command.
+    /// The labels are not those that the caller expected.
     #[error(
-        "use request id {request_id}: it published {artifact}, which is something else; choose a new one"
+        "change the labels of {artifact}: they are {current:?}, and other ones were expected; look at them first"
     )]
+    LabelsElsewhere {
+        /// Of which version.
+        artifact: ArtifactRef,
+        /// What they are.
+        current: BTreeMap<String, String>,
+    },
+    /// The request id belongs to another command.
+    #[error("use request id {request_id}: it {did} in row {seq}, which is something else; choose a new one")]
     RequestReused {
         /// Which id.
         request_id: RequestId,
-        /// What it published.
-        artifact: ArtifactRef,
+        /// The row of the change feed that it made.
+        seq: u64,
+        /// What it did, such as `published app@1.0.0`.
+        did: String,
     },
     /// Admission refused the artifact; nothing was stored.
     #[error("publish {name}: refused with {} findings, the first being: {}", .findings.len(), first(.findings))]
@@ -208,6 +219,7 @@ impl RegistryError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::VersionTaken { .. }
             | Self::ChannelElsewhere { .. }
+            | Self::LabelsElsewhere { .. }
             | Self::Yanked { .. }
             | Self::OtherDigest { .. }
             | Self::RequestReused { .. }

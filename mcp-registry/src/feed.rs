@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use mcp_core::{
     Artifact, ArtifactRef, Digest, Digester, Holder, Id, Name, Principal, RequestId, Timestamp, Version,
 };
@@ -30,6 +32,13 @@ impl ChangeRow {
     pub fn follows(&self, previous: &Digest) -> bool {
         link(previous, &self.canonical) == self.chain
     }
+
+    /// The bytes that the chain covers, field by field as `FORMAT.md` has them under "The chain": who does not trust
+    /// [`follows`](Self::follows) hashes the chain before and these.
+    #[must_use]
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
 }
 
 /// What a row of the change feed did.
@@ -42,6 +51,8 @@ pub enum RegistryChange {
         artifact: ArtifactRef,
         /// The digest of its bytes.
         digest: Digest,
+        /// The SHA-256 hash of its bytes.
+        sha256: [u8; 32],
         /// How many bytes it has.
         size: u64,
         /// What kind of bytes these are.
@@ -73,6 +84,45 @@ pub enum RegistryChange {
         from: Option<Version>,
         /// Where it points now.
         to: Version,
+    },
+    /// A channel was removed; it may be made again.
+    ChannelRemoved {
+        /// Of which name.
+        name: Name,
+        /// Which channel.
+        channel: Name,
+        /// Where it pointed.
+        from: Version,
+    },
+    /// The labels of a version were changed.
+    LabelsChanged {
+        /// Which.
+        artifact: ArtifactRef,
+        /// All its labels from then on.
+        labels: BTreeMap<String, String>,
+    },
+    /// A version was deprecated, or the message of its deprecation replaced.
+    Deprecated {
+        /// Which.
+        artifact: ArtifactRef,
+        /// What its users are told.
+        message: String,
+    },
+    /// A deprecation was taken back.
+    Undeprecated {
+        /// Which.
+        artifact: ArtifactRef,
+        /// Why.
+        reason: String,
+    },
+    /// A command with a request id had nothing to do; a repetition gets the same answer.
+    Answered {
+        /// What it was about.
+        name: Name,
+        /// Which version it was about, or where the channel pointed; `None` for a channel that was removed.
+        version: Option<Version>,
+        /// The row that had done it before.
+        by: u64,
     },
     /// Artifacts were pinned.
     Pinned {
@@ -111,6 +161,11 @@ pub(crate) enum RowKind {
     ChannelMoved = 4,
     Pinned = 5,
     Released = 6,
+    LabelsChanged = 7,
+    Deprecated = 8,
+    Undeprecated = 9,
+    ChannelRemoved = 10,
+    Answered = 11,
 }
 
 impl RowKind {
@@ -122,6 +177,11 @@ impl RowKind {
             4 => Self::ChannelMoved,
             5 => Self::Pinned,
             6 => Self::Released,
+            7 => Self::LabelsChanged,
+            8 => Self::Deprecated,
+            9 => Self::Undeprecated,
+            10 => Self::ChannelRemoved,
+            11 => Self::Answered,
             _ => return None,
         })
     }
@@ -161,6 +221,24 @@ pub(crate) struct ChannelBody {
     pub(crate) from: Option<Version>,
     /// The row that moved it before: so its history is a list to walk.
     pub(crate) previous: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LabelsBody {
+    /// All of them, not only those that changed: so a reader needs no other row.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The row that changed them before.
+    pub(crate) previous: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeprecationBody {
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AnsweredBody {
+    pub(crate) by: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -226,6 +304,7 @@ impl Row {
                 RegistryChange::Published {
                     artifact: artifact().ok_or_else(missing)?,
                     digest: content.digest,
+                    sha256: content.sha256,
                     size: content.size,
                     media_type: content.media_type,
                     metadata: self.read_body()?,
@@ -248,6 +327,31 @@ impl Row {
                     to: self.version.clone().ok_or_else(missing)?,
                 }
             }
+            RowKind::ChannelRemoved => {
+                let body: ChannelBody = self.read_body()?;
+                RegistryChange::ChannelRemoved {
+                    name: self.name.clone().ok_or_else(missing)?,
+                    channel: body.channel,
+                    from: body.from.ok_or_else(missing)?,
+                }
+            }
+            RowKind::LabelsChanged => RegistryChange::LabelsChanged {
+                artifact: artifact().ok_or_else(missing)?,
+                labels: self.read_body::<LabelsBody>()?.labels,
+            },
+            RowKind::Deprecated => RegistryChange::Deprecated {
+                artifact: artifact().ok_or_else(missing)?,
+                message: self.read_body::<DeprecationBody>()?.message,
+            },
+            RowKind::Undeprecated => RegistryChange::Undeprecated {
+                artifact: artifact().ok_or_else(missing)?,
+                reason: self.read_body::<YankBody>()?.reason,
+            },
+            RowKind::Answered => RegistryChange::Answered {
+                name: self.name.clone().ok_or_else(missing)?,
+                version: self.version.clone(),
+                by: self.read_body::<AnsweredBody>()?.by,
+            },
             RowKind::Pinned => {
                 let PinBody { holder, artifacts, expires } = self.read_body()?;
                 RegistryChange::Pinned { holder, artifacts, expires }

@@ -24,9 +24,9 @@
 //!
 //! The map:
 //! - opening: [`Registry`], [`Builder`], [`Settings`]; one writer, and any number of readers;
-//! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`];
-//! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hit`];
-//! - moving: channels with [`Expect`], yanks, and the pins of [`mcp_core::Pin`];
+//! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`] with [`Dependency`] and [`BuildInfo`];
+//! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hit`], [`Dependents`];
+//! - moving: a [`Channel`] with [`Expect`], yanks, deprecations, a [`LabelChange`], and the pins of [`mcp_core::Pin`];
 //! - what happened: the change feed of [`ChangeRow`]s; [`Verification`] checks it against everything that is stored;
 //! - where bytes are kept: [`StorageBackend`], with [`MemoryStorage`] and [`LocalStorage`], in [`pack`]s.
 //!
@@ -34,16 +34,21 @@
 
 mod admission;
 mod blob;
+mod build_info;
 mod builder;
 mod bump;
 mod catalog;
 mod channel;
+mod channels;
 mod chunked;
 mod command;
 mod committer;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod dependency;
+mod dependents;
 mod deposit;
+mod deprecation;
 mod draft;
 mod entry;
 mod error;
@@ -53,6 +58,7 @@ mod format;
 mod input;
 mod interval;
 mod linger;
+mod labels;
 mod lock;
 mod metadata;
 mod owner;
@@ -63,6 +69,7 @@ mod publish;
 mod read;
 mod registry;
 mod replay;
+mod request;
 mod resolve;
 mod save;
 mod search;
@@ -74,13 +81,18 @@ mod verify;
 mod version_key;
 mod yank;
 
+pub use build_info::BuildInfo;
 pub use builder::Builder;
 pub use bump::Bump;
 pub use channel::Expect;
+pub use channels::{Channel, ChannelMove};
+pub use dependency::{Dependency, DependencyKind};
+pub use dependents::{Dependent, Dependents, DependentsPage};
 pub use draft::Draft;
 pub use entry::{Content, Entry, Published};
 pub use error::RegistryError;
 pub use feed::{ChangeRow, RegistryChange, genesis};
+pub use labels::LabelChange;
 pub use metadata::Metadata;
 pub use pin::Pinned;
 pub use read::ContentStream;

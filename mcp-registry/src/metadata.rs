@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::RegistryError;
+use crate::{BuildInfo, Dependency, RegistryError, Settings};
 
 /// What is said about a version beside its bytes; fixed when it is published.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,9 +22,15 @@ pub struct Metadata {
     /// Words to find it by.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
-    /// What programs say about it.
+    /// What programs say about it, as it was when it was published; [`Entry::labels`](crate::Entry::labels) has the current ones.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What it needs, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<Dependency>,
+    /// What it was built from, and where. Two publishes that differ here only are the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildInfo>,
     /// Anything else, as JSON.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub extra: Value,
@@ -33,23 +39,97 @@ pub struct Metadata {
 /// How deep `extra` may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 
+/// What one field may have, so that a page of entries stays small. Sizes are bytes of UTF-8.
+const MAX_TEXT_BYTES: usize = 16 << 10;
+const MAX_WORD_BYTES: usize = 255;
+const MAX_LABEL_BYTES: usize = 4 << 10;
+const MAX_WORDS: usize = 256;
+const MAX_DEPENDENCIES: usize = 1000;
+
 impl Metadata {
-    /// As compact JSON with sorted keys: equal metadata has equal text.
-    pub(crate) fn encode(&self, max_bytes: u64) -> Result<String, RegistryError> {
+    /// As compact JSON with sorted keys: equal metadata has equal text. Each field is within its limit, and all of them within
+    /// `max_metadata_bytes`.
+    pub(crate) fn encode(&self, settings: &Settings) -> Result<String, RegistryError> {
+        self.check(settings)?;
         let text = serde_json::to_string(self).map_err(|error| RegistryError::Invalid {
             what: "write metadata as JSON".to_owned(),
             reason: error.to_string(),
         })?;
-        if text.len() as u64 > max_bytes {
-            return Err(RegistryError::TooLarge {
-                what: "publish with this metadata".to_owned(),
-                size: text.len() as u64,
-                limit: max_bytes,
-                setting: "max_metadata_bytes",
-            });
-        }
+        within("publish with this metadata", text.len(), settings.max_metadata_bytes, "max_metadata_bytes")?;
         Ok(text)
     }
+
+    fn check(&self, settings: &Settings) -> Result<(), RegistryError> {
+        let text = |what, text: &str, limit: usize, field| within(what, text.len(), limit as u64, field);
+        let count = |what, count: usize, field| within(what, count, MAX_WORDS as u64, field);
+        text("publish with this description", &self.description, MAX_TEXT_BYTES, "a description, in bytes")?;
+        text("publish with this licence", &self.license, MAX_WORD_BYTES, "a licence, in bytes")?;
+        count("publish with so many authors", self.authors.len(), "authors")?;
+        for author in &self.authors {
+            text("publish with this author", author, MAX_WORD_BYTES, "an author, in bytes")?;
+        }
+        count("publish with so many tags", self.tags.len(), "tags")?;
+        for tag in &self.tags {
+            text("publish with this tag", tag, MAX_WORD_BYTES, "a tag, in bytes")?;
+            check_word("tag", tag)?;
+        }
+        check_labels(&self.labels)?;
+        let dependencies = self.dependencies.len();
+        within("publish with so many dependencies", dependencies, MAX_DEPENDENCIES as u64, "dependencies")?;
+        if let Some(build) = &self.build {
+            build.check()?;
+        }
+        if self.extra.is_null() {
+            return Ok(());
+        }
+        // Text is what counts: a number or a string of JSON has no other size.
+        let extra = self.extra.to_string().len();
+        within("publish with this extra metadata", extra, settings.max_extra_bytes, "max_extra_bytes")
+    }
+}
+
+/// Whether two texts of metadata say the same, but for what was built: that is no part of what is published.
+pub(crate) fn same_but_build(one: &str, other: &str) -> bool {
+    let read =
+        |text| serde_json::from_str::<Metadata>(text).map(|metadata| Metadata { build: None, ..metadata });
+    one == other || matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Refuses what is longer than `limit`, the limit of `setting`.
+pub(crate) fn within(
+    what: &str,
+    size: usize,
+    limit: u64,
+    setting: &'static str,
+) -> Result<(), RegistryError> {
+    let size = size as u64;
+    if size <= limit {
+        return Ok(());
+    }
+    Err(RegistryError::TooLarge { what: what.to_owned(), size, limit, setting })
+}
+
+/// Labels within their limits.
+pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), RegistryError> {
+    within("give so many labels", labels.len(), MAX_WORDS as u64, "labels")?;
+    for (key, value) in labels {
+        within("give this label", key.len(), MAX_WORD_BYTES as u64, "a label's key, in bytes")?;
+        within("give this label", value.len(), MAX_LABEL_BYTES as u64, "a label's value, in bytes")?;
+        check_word("label", key)?;
+    }
+    Ok(())
+}
+
+/// A word that programs compare: not empty, and without characters that nobody can see.
+fn check_word(what: &str, word: &str) -> Result<(), RegistryError> {
+    let reason = if word.is_empty() {
+        "it is empty"
+    } else if word.chars().any(char::is_control) {
+        "it has a control character"
+    } else {
+        return Ok(());
+    };
+    Err(RegistryError::Invalid { what: format!("use {word:?} as {what}"), reason: reason.to_owned() })
 }
 
 /// Whether `value` is nested no deeper than [`MAX_DEPTH`]; does not recurse.
@@ -97,12 +177,13 @@ mod tests {
         let mut one = Metadata { description: "d".to_owned(), ..Metadata::default() };
         one.extra = serde_json::json!({"b": 1, "a": {"z": 1, "y": 2}});
         one.extra.sort_all_objects();
+        let limit = |max_metadata_bytes| Settings { max_metadata_bytes, ..Settings::default() };
         assert_eq!(
-            one.encode(1000).expect("text"),
+            one.encode(&limit(1000)).expect("text"),
             r#"{"description":"d","extra":{"a":{"y":2,"z":1},"b":1}}"#
         );
-        assert_eq!(Metadata::default().encode(2).expect("text"), "{}");
-        assert_eq!(one.encode(10).expect_err("too large").kind(), mcp_core::ErrorKind::Exhausted);
+        assert_eq!(Metadata::default().encode(&limit(2)).expect("text"), "{}");
+        assert_eq!(one.encode(&limit(10)).expect_err("too large").kind(), mcp_core::ErrorKind::Exhausted);
     }
 
     #[test]

@@ -1,23 +1,27 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use mcp_core::{ArtifactPublished, ArtifactRef, Digest, Name, Principal, RegistryEvent, RequestId, Version};
+use mcp_core::{
+    ArtifactDeduplicated, ArtifactPublished, ArtifactRef, Digest, Name, Principal, RegistryEvent, Version,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::blob::Blob;
 use crate::bump::{Head, numbered};
-use crate::catalog::{Class, Commit, VersionHit};
+use crate::catalog::{Class, Commit, VersionHit, needed};
 use crate::chunked::CHUNKED_FROM_BYTES;
 use crate::command::{Command, CommitContext};
 use crate::deposit::Deposit;
 use crate::draft::DraftContent;
 use crate::entry::Published;
-use crate::feed::{Row, RowContent, RowKind};
+use crate::feed::{AnsweredBody, Row, RowContent, RowKind};
 use crate::input::{self, Input};
 use crate::interval::KeyRange;
+use crate::metadata::same_but_build;
 use crate::registry::give_back;
+use crate::request::{Request, reused};
 use crate::version_key::VersionKey;
-use crate::{Bump, Draft, Registry, RegistryError, admission};
+use crate::{Bump, Draft, Metadata, Registry, RegistryError, admission};
 
 /// What a large stream takes of the bytes in flight while it is written: the chunks that are read, compressed and handed to the storage,
 /// each twice.
@@ -43,8 +47,10 @@ pub(crate) struct PublishCommand {
     deposit: Option<Arc<Deposit>>,
     media_type: String,
     body: String,
+    /// The names that it needs, each once.
+    needed: Vec<Name>,
     actor: Principal,
-    request_id: Option<RequestId>,
+    request: Request,
     /// Its part of the bytes in flight, given back when the command is dropped.
     _reserved: Option<OwnedSemaphorePermit>,
 }
@@ -52,7 +58,8 @@ pub(crate) struct PublishCommand {
 impl Registry {
     /// Publishes `draft` under `version`, durably when it returns.
     ///
-    /// The same content under the same version again succeeds with [`created`](Published::created) being `false`.
+    /// The same content under the same version again succeeds with [`created`](Published::created) being `false`. Bytes, media type and
+    /// metadata count, the labels that were first given among them; what it was built from does not, and the first build stays.
     ///
     /// # Errors
     /// By kind: `Invalid` for a draft that is not well-formed; `Conflict` ([`VersionTaken`](RegistryError::VersionTaken)) when the
@@ -65,6 +72,7 @@ impl Registry {
     /// A dropped call has published the whole draft or nothing, now or a moment later. What was written of a stream by then is deleted,
     /// or stays as a pack that nothing refers to.
     pub async fn publish(&self, draft: Draft, version: &Version) -> Result<Published, RegistryError> {
+        let draft = draft.by_request(self.request_id());
         let submitted = self.submit(draft, Target::Exact(version.clone())).await?;
         self.published(submitted).await
     }
@@ -77,6 +85,7 @@ impl Registry {
     /// # Cancel safety
     /// As that of [`publish`](Self::publish); only a request id tells whether a dropped call has happened.
     pub async fn publish_next(&self, draft: Draft, bump: Bump) -> Result<Published, RegistryError> {
+        let draft = draft.by_request(self.request_id());
         let submitted = self.submit(draft, Target::Next(bump)).await?;
         self.published(submitted).await
     }
@@ -113,7 +122,7 @@ impl Registry {
         if let Target::Next(Bump::Pre(id)) = &target {
             numbered((0, 0, 0), id, 1)?;
         }
-        let body = draft.metadata.encode(settings.max_metadata_bytes)?;
+        let body = draft.metadata.encode(settings)?;
         let actor = draft.actor.take().unwrap_or_else(|| self.actor().clone());
         let inspect = admission::inspector(self, draft.request_id.as_ref()).await?;
         let name = &draft.name;
@@ -160,6 +169,17 @@ impl Registry {
                 (blob, Some(deposit))
             }
         };
+        let needed = needed(&draft.metadata);
+        let request = match draft.request_id {
+            None => Request::new(None, &[]),
+            id => {
+                // What it was built from may differ when it is repeated.
+                let metadata = Metadata { build: None, ..draft.metadata }.encode(settings)?;
+                let (digest, target) = (blob.digest.to_string(), format!("{target:?}"));
+                let parts = ["publish", draft.name.as_str(), &target, &digest, &draft.media_type, &metadata];
+                Request::new(id, &parts)
+            }
+        };
         let command = PublishCommand {
             name: draft.name,
             target,
@@ -167,8 +187,9 @@ impl Registry {
             deposit: deposit.clone(),
             media_type: draft.media_type,
             body,
+            needed,
             actor,
-            request_id: draft.request_id,
+            request,
             _reserved: reserved,
         };
         let (reply, answer) = oneshot::channel();
@@ -266,7 +287,10 @@ impl PublishCommand {
         let version = match &self.target {
             Target::Exact(version) => {
                 if let Some(hit) = commit.now().version(&self.name, version)? {
-                    return self.compare(commit, hit, version);
+                    let found = self.compare(commit, hit, version)?;
+                    let about = (&found.artifact.name, Some(&found.artifact.version));
+                    self.request.note(commit, context, &self.actor, about, found.seq)?;
+                    return Ok(found);
                 }
                 version.clone()
             }
@@ -285,7 +309,7 @@ impl PublishCommand {
             kind: RowKind::Published,
             at: context.at,
             actor: self.actor.clone(),
-            request_id: self.request_id.clone(),
+            request_id: self.request.id(),
             name: Some(self.name.clone()),
             version: Some(version.clone()),
             content: Some(RowContent {
@@ -297,6 +321,7 @@ impl PublishCommand {
             body: self.body.clone(),
         };
         commit.publish(&row, location, known.is_none())?;
+        commit.add_dependencies((&self.name, &version), &self.needed, row.seq)?;
         let artifact = ArtifactRef::new(self.name.clone(), version);
         let event = ArtifactPublished::new(
             artifact.clone(),
@@ -306,6 +331,10 @@ impl PublishCommand {
             self.actor.clone(),
         );
         context.tell(&artifact, row.seq, RegistryEvent::Published(event));
+        if known.is_some() {
+            let event = ArtifactDeduplicated::new(artifact.clone(), self.blob.digest, self.blob.size);
+            context.tell_apart(&artifact, RegistryEvent::Deduplicated(event));
+        }
         Ok(Published {
             artifact,
             digest: self.blob.digest,
@@ -317,8 +346,15 @@ impl PublishCommand {
 
     /// The answer to the first command with this request id.
     fn answered_before(&self, commit: &Commit<'_>) -> Result<Option<Published>, RegistryError> {
-        let Some(request_id) = &self.request_id else { return Ok(None) };
-        let Some(row) = commit.now().request(request_id)? else { return Ok(None) };
+        let Some(id) = self.request.id() else { return Ok(None) };
+        let Some(row) = commit.now().request(&id)? else { return Ok(None) };
+        if row.kind == RowKind::Answered && self.request.is_of(&row)? {
+            let by = row.read_body::<AnsweredBody>()?.by;
+            return published(&commit.now().row(by)?.row).map(Some);
+        }
+        if row.kind != RowKind::Published {
+            return Err(reused(&id, &row));
+        }
         let first = published(&row)?;
         let same_version = match &self.target {
             Target::Exact(version) => *version == first.artifact.version,
@@ -327,7 +363,7 @@ impl PublishCommand {
         if same_version && first.artifact.name == self.name && self.difference(&row).is_none() {
             return Ok(Some(first));
         }
-        Err(RegistryError::RequestReused { request_id: request_id.clone(), artifact: first.artifact })
+        Err(reused(&id, &row))
     }
 
     /// The version exists: it is the same, or a conflict.
@@ -354,7 +390,7 @@ impl PublishCommand {
             Some(content) if content.digest == self.blob.digest => {
                 if content.media_type != self.media_type {
                     Some("the media type is another")
-                } else if row.body != self.body {
+                } else if !same_but_build(&row.body, &self.body) {
                     Some("the metadata is other")
                 } else {
                     None

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mcp_core::{Clock, Event, EventSink, Inspect, Principal, RegistryEvent, Source};
+use mcp_core::{Clock, Event, EventSink, Inspect, Principal, RegistryEvent, RequestId, Source, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::catalog::Readers;
@@ -22,6 +22,8 @@ use crate::{RegistryError, Settings};
 pub struct Registry {
     shared: Arc<Shared>,
     actor: Principal,
+    /// Of the one command that this handle is for.
+    request_id: Option<RequestId>,
 }
 
 pub(crate) struct Shared {
@@ -34,10 +36,25 @@ pub(crate) struct Shared {
     pub(crate) search: SearchIndex,
     /// `None` for a handle that reads only.
     pub(crate) writer: Option<Writer>,
-    /// For events without a position in the change feed: of this opening.
-    pub(crate) opening: Source,
-    pub(crate) opening_seq: AtomicU64,
+    pub(crate) opening: Arc<Opening>,
     pub(crate) closed: AtomicBool,
+}
+
+/// Where events come from that have no position in the change feed: this opening.
+pub(crate) struct Opening {
+    source: Source,
+    seq: AtomicU64,
+}
+
+impl Opening {
+    pub(crate) const fn new(source: Source) -> Self {
+        Self { source, seq: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn event(&self, at: Timestamp, subject: &str, event: RegistryEvent) -> Event {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed);
+        Event::new(at, self.source.clone(), subject, seq, event)
+    }
 }
 
 /// The way to the committer.
@@ -54,13 +71,24 @@ pub(crate) const BUDGET_UNIT: u64 = 1 << 10;
 
 impl Registry {
     pub(crate) fn new(shared: Shared, actor: Principal) -> Self {
-        Self { shared: Arc::new(shared), actor }
+        Self { shared: Arc::new(shared), actor, request_id: None }
     }
 
     /// The same registry, with `actor` written beside everything that this handle does.
     #[must_use]
     pub fn acting_as(&self, actor: Principal) -> Self {
-        Self { shared: Arc::clone(&self.shared), actor }
+        Self { actor, ..self.clone() }
+    }
+
+    /// The same registry, for one command that may have to be repeated: a command through this handle answers what the first one with
+    /// this id did, and does nothing again. With a publish, the id of the [`Draft`](crate::Draft) goes before; `publish_many` and pins
+    /// take none from here.
+    ///
+    /// An id is recorded with what its command did, also where there was nothing to do, and never forgotten. A command that failed
+    /// records nothing: repeating it tries again.
+    #[must_use]
+    pub fn with_request_id(&self, id: RequestId) -> Self {
+        Self { request_id: Some(id), ..self.clone() }
     }
 
     /// Finishes what was begun, seals the active pack, and gives the folder back. Every other handle fails from now on with
@@ -83,6 +111,10 @@ impl Registry {
         // On its own: the queue may be full, and a caller who has gone away has closed the registry all the same.
         drop(tokio::spawn(async move { drop(commands.send(Command::Close(reply)).await) }));
         self.answer(answer).await
+    }
+
+    pub(crate) fn request_id(&self) -> Option<&RequestId> {
+        self.request_id.as_ref()
     }
 
     pub(crate) fn actor(&self) -> &Principal {
@@ -115,9 +147,7 @@ impl Registry {
 
     /// Tells of something that has no position in the change feed.
     pub(crate) fn tell_apart_from_feed(&self, subject: &str, event: RegistryEvent) {
-        let seq = self.shared.opening_seq.fetch_add(1, Ordering::Relaxed);
-        let event = Event::new(self.clock().now(), self.shared.opening.clone(), subject, seq, event);
-        self.shared.sink.emit(&event);
+        self.shared.sink.emit(&self.shared.opening.event(self.clock().now(), subject, event));
     }
 
     fn writer(&self) -> Result<&Writer, RegistryError> {

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use mcp_core::{ArtifactRef, Digest, Holder, Name, Timestamp};
 
-use crate::catalog::{Snapshot, StoredRow, Totals};
+use crate::catalog::{Marks, Snapshot, StoredRow, Totals, needed};
 use crate::entry::Location;
-use crate::feed::{ChannelBody, PinBody, ReleaseBody, Row, RowKind, genesis};
+use crate::feed::{AnsweredBody, ChannelBody, LabelsBody, PinBody, ReleaseBody, Row, RowKind, genesis};
 use crate::pack::PackName;
 use crate::verify::Watch;
 use crate::version_key::VersionKey;
-use crate::{RegistryError, Verification};
+use crate::{Metadata, RegistryError, Verification};
 
 /// How many rows are read at a time.
 const STEP_ROWS: usize = 4096;
@@ -24,6 +24,9 @@ pub(crate) struct Replay {
     /// The row of each yank that stands, or `None` where one was taken back.
     yanks: BTreeMap<(Name, VersionKey), Option<u64>>,
     channels: BTreeMap<(Name, Name), u64>,
+    /// By the row of the publish.
+    marks: BTreeMap<u64, Marks>,
+    dependents: u64,
     pins: BTreeMap<(Holder, u64), Option<Timestamp>>,
     requests: u64,
     totals: Totals,
@@ -99,6 +102,12 @@ impl Replay {
     ) -> Result<(), RegistryError> {
         let StoredRow { row, location, .. } = stored;
         let place = format!("row {}", row.seq);
+        if let Some(id) = &row.request_id {
+            self.requests = self.requests.saturating_add(1);
+            if now.request(id)?.is_none_or(|first| first.seq != row.seq) {
+                found.fault(&place, subject(&row), "the index of requests does not lead here");
+            }
+        }
         match (row.kind, &row.name, &row.version) {
             (RowKind::Published, Some(name), Some(version)) => {
                 let (Some(content), Some(location)) = (&row.content, location) else {
@@ -111,10 +120,10 @@ impl Replay {
                 if !now.has_digest(&content.digest, name, row.seq)? {
                     found.fault(&place, subject(&row), "the index of digests does not lead here");
                 }
-                if let Some(id) = &row.request_id {
-                    self.requests = self.requests.saturating_add(1);
-                    if now.request(id)?.is_none_or(|first| first.seq != row.seq) {
-                        found.fault(&place, subject(&row), "the index of requests does not lead here");
+                for dependency in needed(&row.read_body::<Metadata>()?) {
+                    self.dependents = self.dependents.saturating_add(1);
+                    if !now.has_dependent(&dependency, (name, version), row.seq)? {
+                        found.fault(&place, subject(&row), "the index of dependents does not lead here");
                     }
                 }
                 self.names.insert(short_hash(name.as_str()));
@@ -130,9 +139,43 @@ impl Replay {
                     found.fault(place, subject(&row), "it names a version that was never published");
                 }
             }
-            (RowKind::ChannelMoved, Some(name), Some(_)) => {
+            (RowKind::ChannelMoved, Some(name), Some(_)) | (RowKind::ChannelRemoved, Some(name), None) => {
                 let body: ChannelBody = row.read_body()?;
-                self.channels.insert((name.clone(), body.channel), row.seq);
+                let before = self.channels.insert((name.clone(), body.channel), row.seq);
+                if body.previous != before {
+                    found.fault(place, subject(&row), "it does not follow the channel's move before");
+                }
+            }
+            (
+                RowKind::LabelsChanged | RowKind::Deprecated | RowKind::Undeprecated,
+                Some(name),
+                Some(version),
+            ) => {
+                let Some(hit) = now.version(name, version)? else {
+                    found.fault(place, subject(&row), "it names a version that was never published");
+                    return Ok(());
+                };
+                let marks = self.marks.entry(hit.seq).or_default();
+                match row.kind {
+                    RowKind::LabelsChanged => {
+                        let before = marks.labels.replace(row.seq);
+                        if row.read_body::<LabelsBody>()?.previous != before {
+                            found.fault(
+                                place,
+                                subject(&row),
+                                "it does not follow the change of labels before",
+                            );
+                        }
+                    }
+                    RowKind::Deprecated => marks.deprecation = Some(row.seq),
+                    _ => marks.deprecation = None,
+                }
+            }
+            (RowKind::Answered, Some(_), _) => {
+                let by = row.read_body::<AnsweredBody>()?.by;
+                if by == 0 || by >= row.seq || row.request_id.is_none() {
+                    found.fault(place, subject(&row), "it is the answer to nothing");
+                }
             }
             (RowKind::Pinned, ..) => {
                 let body: PinBody = row.read_body()?;
@@ -187,6 +230,15 @@ impl Replay {
                 );
             }
         }
+        for (publish, marks) in &self.marks {
+            if now.marks(*publish)? != *marks {
+                found.fault(
+                    "index mark",
+                    "",
+                    format!("labels or deprecation of row {publish} are not as the rows say"),
+                );
+            }
+        }
         for ((holder, publish), expires) in &self.pins {
             if now.pin(holder, *publish)? != Some(*expires) {
                 found.fault(
@@ -201,6 +253,8 @@ impl Replay {
             ("digest", self.totals.versions),
             ("request", self.requests),
             ("channel", self.channels.len() as u64),
+            ("mark", self.marks.len() as u64),
+            ("dependent", self.dependents),
             ("pin", self.pins.len() as u64),
         ];
         for (index, expected) in counts {

@@ -174,6 +174,7 @@ fn missing(
             }
             Selection::Latest { .. } => "all its versions are yanked",
             Selection::Requirement(_) => "none of its versions that are not yanked does",
+            Selection::Channel(channel) if now.channel(name, channel)?.is_some() => "it was removed",
             Selection::Channel(_) => "it was never set",
             Selection::Exact(_) | Selection::Digest(_) => "no such version was published",
         }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub max_stream_bytes: u64,
     /// The largest metadata of one version, as JSON.
     pub max_metadata_bytes: u64,
+    /// The largest `extra` within it, as JSON.
+    pub max_extra_bytes: u64,
     /// How many bytes of unfinished publishes are held; further publishers wait.
     pub max_bytes_in_flight: u64,
     /// How many commands wait for the committer; further ones wait before it.
@@ -44,6 +46,7 @@ impl Default for Settings {
             max_artifact_bytes: 64 << 20,
             max_stream_bytes: 1 << 40,
             max_metadata_bytes: 64 << 10,
+            max_extra_bytes: 32 << 10,
             max_bytes_in_flight: 256 << 20,
             max_requests_in_flight: 16 << 10,
             pack_bytes: 64 << 20,

@@ -2,7 +2,8 @@ use mcp_core::{ArtifactRef, ArtifactYanked, Name, Principal, RegistryEvent, Vers
 
 use crate::catalog::Commit;
 use crate::command::{Command, CommitContext};
-use crate::feed::{Row, RowKind, YankBody, encode_body};
+use crate::feed::{Row, RowKind, YankBody};
+use crate::request::Request;
 use crate::{Registry, RegistryError};
 
 /// A version to be yanked or restored.
@@ -12,6 +13,7 @@ pub(crate) struct YankCommand {
     yanked: bool,
     reason: String,
     actor: Principal,
+    request: Request,
 }
 
 impl Registry {
@@ -20,8 +22,8 @@ impl Registry {
     /// One that is yanked already stays so, with its first reason, and nothing is recorded.
     ///
     /// # Errors
-    /// By kind: `NotFound` when there is no such version; `Exhausted` for a reason beyond `max_metadata_bytes`; `Unavailable` when the
-    /// outcome may be unknown: call again.
+    /// By kind: `NotFound` when there is no such version; `Exhausted` for a reason beyond `max_metadata_bytes`; `Conflict` for a request
+    /// id of another command; `Unavailable` when the outcome may be unknown: call again.
     ///
     /// # Cancel safety
     /// A dropped call has happened or has not, now or a moment later.
@@ -63,7 +65,9 @@ impl Registry {
             return Err(RegistryError::TooLarge { what, size, limit, setting: "max_metadata_bytes" });
         }
         let artifact = ArtifactRef::new(name.clone(), version.clone());
-        let command = YankCommand { artifact, yanked, reason, actor: self.actor().clone() };
+        let what = if yanked { "yank" } else { "unyank" };
+        let request = self.request(&[what, name.as_str(), &version.to_string(), &reason]);
+        let command = YankCommand { artifact, yanked, reason, actor: self.actor().clone(), request };
         self.ask(|reply| Command::Yank(command, reply)).await
     }
 }
@@ -74,12 +78,16 @@ impl YankCommand {
         commit: &mut Commit<'_>,
         context: &mut CommitContext<'_>,
     ) -> Result<(), RegistryError> {
+        if self.request.is_answered(commit)? {
+            return Ok(());
+        }
         let ArtifactRef { name, version } = self.artifact;
         let hit = commit.now().version(&name, &version)?.ok_or_else(|| {
             RegistryError::not_found(format!("{name}@{version}"), "no such version was published")
         })?;
         if hit.yank.is_some() == self.yanked {
-            return Ok(());
+            let by = hit.yank.unwrap_or(hit.seq);
+            return self.request.note(commit, context, &self.actor, (&name, Some(&version)), by);
         }
         let version = commit.now().row(hit.seq)?.row.version.unwrap_or(version);
         let row = Row {
@@ -87,11 +95,11 @@ impl YankCommand {
             kind: if self.yanked { RowKind::Yanked } else { RowKind::Unyanked },
             at: context.at,
             actor: self.actor.clone(),
-            request_id: None,
+            request_id: self.request.id(),
             name: Some(name.clone()),
             version: Some(version.clone()),
             content: None,
-            body: encode_body(&YankBody { reason: self.reason.clone() })?,
+            body: self.request.encode(&YankBody { reason: self.reason.clone() })?,
         };
         commit.append(&row, None)?;
         commit.set_yank(&name, &version, self.yanked.then_some(row.seq))?;

@@ -2,12 +2,12 @@ use mcp_core::{ArtifactRef, Digest, Name, RequestId, Timestamp, Version};
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, ToSql, params};
 
 use super::{failed, signed, unsigned};
-use crate::RegistryError;
 use crate::entry::{Entry, Location};
 use crate::feed::{Row, RowContent, RowKind, YankBody};
 use crate::interval::KeyRange;
 use crate::pack::PackName;
 use crate::version_key::VersionKey;
+use crate::{Metadata, RegistryError};
 
 /// In which of four runs a version of a name is indexed: so the highest of a kind is the last of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +169,9 @@ impl Snapshot<'_> {
             None => None,
         };
         let seq = i64::try_from(hit.seq).unwrap_or(i64::MAX);
-        let metadata = publish.read_body()?;
+        let metadata: Metadata = publish.read_body()?;
+        let marks = self.marks(hit.seq)?;
+        let (labels, deprecated) = (self.labels(marks, &metadata.labels)?, self.deprecation(marks)?);
         match (publish, location) {
             (
                 Row {
@@ -196,6 +198,8 @@ impl Snapshot<'_> {
                     published_at: at,
                     seq: hit.seq,
                     yanked,
+                    labels,
+                    deprecated,
                 };
                 Ok((entry, location))
             }
@@ -253,7 +257,7 @@ impl Snapshot<'_> {
         Ok(last)
     }
 
-    /// Where the channel points: the row that moved it last.
+    /// Where the channel points: the row that moved it last, or that removed it.
     pub(crate) fn channel(&self, name: &Name, channel: &Name) -> Result<Option<Row>, RegistryError> {
         let found = one(
             self.0,

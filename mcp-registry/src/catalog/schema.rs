@@ -41,6 +41,11 @@ CREATE TABLE channel(
 CREATE TABLE pin(
     holder TEXT NOT NULL, publish INTEGER NOT NULL, expires INTEGER, PRIMARY KEY(holder, publish)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE mark(publish INTEGER PRIMARY KEY, labels INTEGER, deprecation INTEGER) STRICT;
+CREATE TABLE dependent(
+    dependency TEXT NOT NULL, name TEXT NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY(dependency, name, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pack(
     epoch INTEGER NOT NULL, number INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(epoch, number)
 ) STRICT, WITHOUT ROWID;

@@ -121,7 +121,12 @@ impl Commit<'_> {
         })
     }
 
-    fn run(&self, what: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<(), RegistryError> {
+    pub(super) fn run(
+        &self,
+        what: &'static str,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<(), RegistryError> {
         let fail = |error| failed(what, error);
         self.connection.prepare_cached(sql).map_err(fail)?.execute(values).map_err(fail)?;
         Ok(())
@@ -175,6 +180,10 @@ impl Commit<'_> {
                 place.map(|(_, bytes)| bytes),
             ],
         )?;
+        if let Some(id) = &row.request_id {
+            let seq = signed(row.seq)?;
+            self.run("index a request", "INSERT INTO request VALUES (?1, ?2)", params![id.as_str(), seq])?;
+        }
         self.head.seq = row.seq;
         self.head.chain = chain;
         Ok(())
@@ -205,9 +214,6 @@ impl Commit<'_> {
             "INSERT INTO digest VALUES (?1, ?2, ?3)",
             params![digest_prefix(&content.digest), name.as_str(), seq],
         )?;
-        if let Some(id) = &row.request_id {
-            self.run("index a request", "INSERT INTO request VALUES (?1, ?2)", params![id.as_str(), seq])?;
-        }
         let totals = &mut self.head.totals;
         totals.versions = totals.versions.saturating_add(1);
         totals.names = totals.names.saturating_add(u64::from(new_name));

@@ -9,6 +9,7 @@
 
 mod concurrency;
 mod damage;
+mod describing;
 mod faults;
 mod kill;
 mod lifecycle;
@@ -16,6 +17,7 @@ mod model;
 mod opening;
 mod publishing;
 mod remote;
+mod requests;
 mod searching;
 mod storage;
 mod streams;

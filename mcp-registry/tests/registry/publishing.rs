@@ -75,7 +75,9 @@ async fn a_repeated_request_gets_the_first_answer_also_after_reopening() {
     let again = registry.publish_next(draft("one", "r1"), Bump::Minor).await.unwrap();
     assert_eq!((again.artifact.to_string(), again.seq, again.created), ("app@0.1.0".into(), 1, false));
     match registry.publish_next(draft("two", "r1"), Bump::Minor).await {
-        Err(RegistryError::RequestReused { artifact, .. }) => assert_eq!(artifact.to_string(), "app@0.1.0"),
+        Err(RegistryError::RequestReused { seq, did, .. }) => {
+            assert_eq!((seq, did.as_str()), (1, "published app@0.1.0"));
+        }
         other => panic!("{other:?}"),
     }
     let other_version = registry.publish(draft("one", "r1"), &version("3.0.0")).await;
@@ -203,6 +205,8 @@ async fn an_event_has_the_position_of_its_row() {
         [
             (1, "mcp.registry.artifact.published.v1 a@1.0.0".to_owned(), false),
             (2, "mcp.registry.artifact.published.v1 b@1.0.0".to_owned(), true),
+            // Apart from the feed, with a position of this opening.
+            (1, "mcp.registry.artifact.deduplicated.v1 b@1.0.0".to_owned(), false),
             (3, "mcp.registry.artifact.yanked.v1 a@1.0.0".to_owned(), false),
         ]
     );
