@@ -58,7 +58,7 @@ pub enum RegistryChange {
         /// What kind of bytes these are.
         media_type: String,
         /// What was said about it.
-        metadata: Metadata,
+        metadata: Box<Metadata>,
     },
     /// A version was yanked.
     Yanked {
@@ -307,7 +307,7 @@ impl Row {
                     sha256: content.sha256,
                     size: content.size,
                     media_type: content.media_type,
-                    metadata: self.read_body()?,
+                    metadata: Box::new(self.read_body()?),
                 }
             }
             RowKind::Yanked => RegistryChange::Yanked {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcp_core::{ErrorKind, EventKind, RecordingSink, RegistryEvent};
-use mcp_registry::{Registry, RegistryError, Select};
+use mcp_registry::{DependencyKind, Draft, Expect, LabelChange, Registry, RegistryError, Select};
 
 use crate::opening::copy_folder;
-use crate::{name, put, text};
+use crate::{assert_sound, name, put, text, version};
 
 const NAMES: [&str; 3] = ["raw", "packed", "last"];
 
@@ -119,6 +119,11 @@ async fn rows_that_were_changed_removed_or_misindexed_are_found() {
         ("INSERT INTO channel VALUES ('raw', 'x', 1)", "index channel: it has 1 entries, the rows give 0"),
         ("INSERT INTO pin VALUES ('h', 1, NULL)", "index pin: it has 1 entries, the rows give 0"),
         ("INSERT INTO request VALUES ('r', 1)", "index request: it has 1 entries, the rows give 0"),
+        ("INSERT INTO mark VALUES (1, NULL, 1)", "index mark: it has 1 entries, the rows give 0"),
+        (
+            "INSERT INTO dependent VALUES ('raw', 'raw', x'00', 1)",
+            "index dependent: it has 1 entries, the rows give 0",
+        ),
         ("UPDATE total SET blobs = blobs + 1", "index total: the totals are not those of the rows"),
         ("UPDATE row SET pack_offset = 33 WHERE seq = 1", "packs/0000000001-0000000001 offset 33:"),
         (
@@ -145,6 +150,61 @@ async fn rows_that_were_changed_removed_or_misindexed_are_found() {
             .iter()
             .map(|fault| format!("{}: {}", fault.place, fault.reason))
             .collect();
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{sql}: {faults:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_after_the_publish_is_compared_with_the_rows_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    let (app, one) = (name("app"), version("1.0.0"));
+    let draft = Draft::new(&app, "x").dependency("lib", "1", DependencyKind::Runtime);
+    registry.publish(draft, &one).await.unwrap();
+    for value in ["b", "c"] {
+        registry.set_labels(&app, &one, LabelChange::new().set("a", value)).await.unwrap();
+    }
+    registry.deprecate(&app, &one, "m").await.unwrap();
+    registry.set_channel(&app, "beta", &one, Expect::Absent).await.unwrap();
+    registry.remove_channel(&app, "beta", Expect::Any).await.unwrap();
+    registry.with_request_id("r".parse().unwrap()).deprecate(&app, &one, "m").await.unwrap();
+    assert_sound(&registry).await;
+    registry.close().await.unwrap();
+    let marks = "index mark: labels or deprecation of row 1 are not as the rows say";
+    let changes = [
+        ("UPDATE mark SET labels = 2", marks),
+        ("UPDATE mark SET deprecation = NULL", marks),
+        ("DELETE FROM mark", marks),
+        ("DELETE FROM dependent", "row 1: the index of dependents does not lead here"),
+        ("UPDATE dependent SET key = x'00'", "row 1: the index of dependents does not lead here"),
+        ("UPDATE channel SET seq = 5", "index channel: it does not point where the rows say"),
+        ("DELETE FROM request", "row 7: the index of requests does not lead here"),
+        ("UPDATE request SET seq = 1", "row 7: the index of requests does not lead here"),
+        (
+            "UPDATE row SET body = replace(body, ':2', ':1') WHERE seq = 3",
+            "row 3: it does not follow the change of labels before",
+        ),
+        (
+            "UPDATE row SET body = replace(body, ':5', 'null') WHERE seq = 6",
+            "row 6: read a row of the catalog at row 6",
+        ),
+        (
+            "UPDATE row SET body = replace(body, ':5', ':1') WHERE seq = 6",
+            "row 6: it does not follow the channel's move before",
+        ),
+        (
+            "UPDATE row SET body = replace(body, '\"by\":4', '\"by\":7') WHERE seq = 7",
+            "row 7: it is the answer to nothing",
+        ),
+    ];
+    for (sql, expected) in changes {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        rusqlite::Connection::open(copy.path().join("catalog.db")).unwrap().execute_batch(sql).unwrap();
+        let registry = Registry::open_read_only(copy.path()).await.unwrap();
+        let faults = registry.verify().await.unwrap().faults;
+        let faults: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.place, fault.reason)).collect();
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{sql}: {faults:#?}");
     }
 }
