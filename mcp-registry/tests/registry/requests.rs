@@ -1,6 +1,10 @@
 //! Commands with a request id: a repetition answers what the first did, and does nothing again.
 
-use mcp_core::{ErrorKind, RequestId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use mcp_core::{Candidate, ErrorKind, Inspect, RequestId, SeamError, Verdict};
 use mcp_registry::{Bump, Draft, Expect, LabelChange, Registry, RegistryChange, RegistryError, Select};
 
 use crate::{assert_sound, in_memory, kind, name, put, resolved, version};
@@ -135,4 +139,28 @@ async fn a_command_that_failed_is_tried_again() {
     put(&registry, "app@1.0.0", "one").await;
     asked.yank(&name("app"), &version("1.0.0"), "r").await.unwrap();
     assert_eq!(resolved(&registry, "app", Select::latest()).await, Err(ErrorKind::NotFound));
+}
+
+/// Accepts once, and refuses from then on.
+#[derive(Default)]
+struct Once(AtomicBool);
+
+#[async_trait]
+impl Inspect for Once {
+    async fn inspect(&self, _candidate: &Candidate) -> Result<Verdict, SeamError> {
+        let refused = self.0.swap(true, Ordering::SeqCst);
+        Ok(if refused { Verdict::refused(Vec::new()) } else { Verdict::of(Vec::new()) })
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_publish_gets_the_first_answer_whatever_admission_says_by_now() {
+    let registry = Registry::in_memory().inspect(Arc::new(Once::default())).open().await.unwrap();
+    let draft = || Draft::new(&name("app"), "x");
+    let asked = registry.with_request_id(id("r"));
+    let first = asked.publish_next(draft(), Bump::Minor).await.unwrap();
+    let refused = registry.publish_next(draft(), Bump::Minor).await;
+    assert_eq!(kind(refused), Some(ErrorKind::Denied));
+    let again = asked.publish_next(draft(), Bump::Minor).await.unwrap();
+    assert_eq!((again.artifact, again.seq, again.created), (first.artifact, 1, false));
 }
