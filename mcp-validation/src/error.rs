@@ -39,6 +39,14 @@ pub enum ValidationError {
         /// What was asked for.
         encoding: String,
     },
+    /// No such mode of compatibility.
+    #[error(
+        "read {mode:?} as a compatibility mode: use none, backward, forward, full, or one of the last three with _transitive"
+    )]
+    UnknownMode {
+        /// What was asked for.
+        mode: String,
+    },
     /// The schema does not compile; the source says why and where.
     #[error("compile a schema of the format {format}")]
     BrokenSchema {
@@ -133,9 +141,10 @@ impl ValidationError {
                 ErrorKind::Exhausted
             }
             Self::UnknownEncoding { .. } => ErrorKind::Unsupported,
-            Self::BrokenRule { .. } | Self::BrokenLimits { .. } | Self::BrokenPolicy { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::BrokenRule { .. }
+            | Self::BrokenLimits { .. }
+            | Self::BrokenPolicy { .. }
+            | Self::UnknownMode { .. } => ErrorKind::Invalid,
             Self::UnknownFormat { .. }
             | Self::UnknownSubject { .. }
             | Self::UnknownVersion { .. }

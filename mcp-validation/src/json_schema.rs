@@ -1,5 +1,6 @@
 //! JSON Schema, drafts 4 to 2020-12, through the `jsonschema` crate: offline, with counted steps and a known stack.
 
+mod compare;
 mod fan_out;
 mod metered;
 
@@ -18,7 +19,9 @@ use self::metered::{Gauge, Metered, MeteredNode};
 use crate::findings::{Bounded, Findings};
 use crate::schema_text::{read, value_of};
 use crate::stack::with_stack;
-use crate::{CompiledSchema, Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError};
+use crate::{
+    Compatibility, CompiledSchema, Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError,
+};
 
 /// A version of JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,18 +124,45 @@ impl SchemaFormat for JsonSchema {
     }
 
     fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError> {
+        let given = Given::read(source)?;
+        let (validator, chains) = with_stack(COMPILE_BYTES, || {
+            self.compile_here(given.root(), &given.references(), source.limits)
+        })??;
+        Ok(Box::new(Compiled { validator, chains, fingerprint: self.fingerprint(source) }))
+    }
+
+    fn can_read(
+        &self,
+        reader: &SchemaSource<'_>,
+        writer: &SchemaSource<'_>,
+    ) -> Result<Compatibility, SeamError> {
+        compare::can_read(self, reader, writer)
+    }
+}
+
+/// A schema and what it may refer to, parsed.
+struct Given<'a> {
+    root: Document,
+    references: Vec<(&'a str, Document)>,
+}
+
+impl<'a> Given<'a> {
+    fn read(source: &SchemaSource<'a>) -> Result<Self, SeamError> {
         let root = read(source.text, "the schema", source.limits)?;
         let mut references = Vec::with_capacity(source.references.len());
         for reference in source.references {
             let what = format!("the reference {:?}", crate::findings::shortened(reference.uri.clone()));
             references.push((reference.uri.as_str(), read(&reference.text, &what, source.limits)?));
         }
-        let pairs: Vec<(&str, &Value)> =
-            references.iter().map(|(uri, text)| (*uri, value_of(text))).collect();
-        let root = value_of(&root);
-        let (validator, chains) =
-            with_stack(COMPILE_BYTES, || self.compile_here(root, &pairs, source.limits))??;
-        Ok(Box::new(Compiled { validator, chains, fingerprint: self.fingerprint(source) }))
+        Ok(Self { root, references })
+    }
+
+    fn root(&self) -> &Value {
+        value_of(&self.root)
+    }
+
+    fn references(&self) -> Vec<(&'a str, &Value)> {
+        self.references.iter().map(|(uri, document)| (*uri, value_of(document))).collect()
     }
 }
 
@@ -140,41 +170,21 @@ impl SchemaFormat for JsonSchema {
 const COMPILE_BYTES: usize = 64 << 20;
 
 impl JsonSchema {
+    fn draft_of(&self, root: &Value) -> jsonschema::Draft {
+        match self.draft {
+            Some(draft) => draft.of_crate(),
+            None => jsonschema::Draft::Draft202012.detect(root),
+        }
+    }
+
     fn compile_here(
         &self,
         root: &Value,
         references: &[(&str, &Value)],
         limits: &Limits,
     ) -> Result<(jsonschema::Validator<Metered>, Chains), SeamError> {
-        let draft = match self.draft {
-            Some(draft) => draft.of_crate(),
-            None => jsonschema::Draft::Draft202012.detect(root),
-        };
-        let mut registry = Registry::new().draft(draft);
-        let mut given: BTreeMap<&str, &Value> = BTreeMap::new();
-        for (uri, document) in references {
-            let misnamed = |reason: &dyn fmt::Display| {
-                let uri = crate::findings::shortened((*uri).to_owned());
-                let reason = bounded(format_args!("{reason}"));
-                SeamError::new(ErrorKind::Invalid, format!("read the URI of the reference {uri:?}: {reason}"))
-            };
-            if uri.split_once('#').is_some_and(|(_, fragment)| !fragment.is_empty()) {
-                return Err(misnamed(
-                    &"it names a part of a document, give the whole document under the URI before '#'",
-                ));
-            }
-            if given.insert(uri, document).is_some_and(|before| before != *document) {
-                return Err(misnamed(&"another document has the same URI"));
-            }
-            // A `$schema` of its own counts; the builder's draft would be forced upon it.
-            let own = match draft.detect(document) {
-                jsonschema::Draft::Unknown => draft,
-                own => own,
-            };
-            let resource = ResourceRef::new(document, own);
-            registry = registry.add(uri, resource).map_err(|error| misnamed(&error))?;
-        }
-        let registry = registry.prepare().map_err(|error| broken_reference(&error))?;
+        let draft = self.draft_of(root);
+        let registry = registry(draft, references)?;
         let chains = fan_out::measure(root, draft, &registry)?;
         if chains.fan_out > limits.max_fan_out {
             return Err(SeamError::new(
@@ -210,6 +220,38 @@ impl JsonSchema {
         }
         digester.digest()
     }
+}
+
+/// The documents that a schema of `draft` may refer to.
+fn registry<'a>(
+    draft: jsonschema::Draft,
+    references: &[(&str, &'a Value)],
+) -> Result<Registry<'a>, SeamError> {
+    let mut registry = Registry::new().draft(draft);
+    let mut given: BTreeMap<&str, &Value> = BTreeMap::new();
+    for (uri, document) in references {
+        let misnamed = |reason: &dyn fmt::Display| {
+            let uri = crate::findings::shortened((*uri).to_owned());
+            let reason = bounded(format_args!("{reason}"));
+            SeamError::new(ErrorKind::Invalid, format!("read the URI of the reference {uri:?}: {reason}"))
+        };
+        if uri.split_once('#').is_some_and(|(_, fragment)| !fragment.is_empty()) {
+            return Err(misnamed(
+                &"it names a part of a document, give the whole document under the URI before '#'",
+            ));
+        }
+        if given.insert(uri, document).is_some_and(|before| before != *document) {
+            return Err(misnamed(&"another document has the same URI"));
+        }
+        // A `$schema` of its own counts; the builder's draft would be forced upon it.
+        let own = match draft.detect(document) {
+            jsonschema::Draft::Unknown => draft,
+            own => own,
+        };
+        let resource = ResourceRef::new(document, own);
+        registry = registry.add(uri, resource).map_err(|error| misnamed(&error))?;
+    }
+    registry.prepare().map_err(|error| broken_reference(&error))
 }
 
 fn too_deep() -> SeamError {

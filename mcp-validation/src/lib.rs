@@ -43,6 +43,7 @@
 //! Nothing here fetches, reads a file, waits or prints.
 
 mod canonical;
+mod compatibility;
 mod contract;
 mod document;
 mod encoding;
@@ -67,6 +68,7 @@ mod schema_text;
 mod stack;
 mod validator;
 
+pub use compatibility::{Break, Compatibility, Direction, Mode};
 pub use contract::{Contract, ContractBuilder};
 pub use document::Document;
 pub use encoding::Encoding;

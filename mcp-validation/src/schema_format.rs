@@ -4,11 +4,13 @@ use std::sync::Arc;
 use mcp_core::{Digest, Name, ParseError, SeamError};
 use serde_json::Value;
 
-use crate::{ContractBuilder, Document, Findings, Limits, ValidationError, Validator, ValidatorError};
+use crate::{
+    Compatibility, ContractBuilder, Document, Findings, Limits, ValidationError, Validator, ValidatorError,
+};
 
-/// Compiles the schemas of one format: the plug-in for formats that are not built in.
+/// Compiles the schemas of one format, and compares them: the plug-in for formats that are not built in.
 ///
-/// Called when a contract is built, never while documents are judged.
+/// Called when a contract is built or compared, never while documents are judged.
 pub trait SchemaFormat: Send + Sync {
     /// What it is called, such as `json-schema`; in the form of a [`Name`].
     fn name(&self) -> &str;
@@ -20,6 +22,17 @@ pub trait SchemaFormat: Send + Sync {
     /// By kind: `Invalid` when the text is no schema of this format; `NotFound` when it refers to something that was not given with
     /// it; `Exhausted` when it is beyond the limits; `Unsupported` for what this format cannot do.
     fn compile(&self, source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError>;
+
+    /// Whether everything that is valid under `writer` can be read by, or is valid under, `reader`; with all breaks where not, up to
+    /// `max_findings` of the reader's limits. What cannot be decided within the limits is `Unknown`, never `Yes`.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile), when one of the two is no schema.
+    fn can_read(
+        &self,
+        reader: &SchemaSource<'_>,
+        writer: &SchemaSource<'_>,
+    ) -> Result<Compatibility, SeamError>;
 }
 
 const _: Option<&dyn SchemaFormat> = None;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mcp_core::{Digest, ErrorKind, SeamError, Severity};
 use mcp_validation::rule::{FormatName, JsonType, Operator, Rule};
 use mcp_validation::{
-    CompiledSchema, Contract, Document, Encoding, Findings, Limits, SchemaFormat, SchemaFormats,
-    SchemaSource, ValidationEngine, ValidationError, Validator, ValidatorError,
+    Break, Compatibility, CompiledSchema, Contract, Document, Encoding, Findings, Limits, SchemaFormat,
+    SchemaFormats, SchemaSource, ValidationEngine, ValidationError, Validator, ValidatorError,
 };
 use proptest::prelude::*;
 
@@ -165,6 +165,18 @@ impl SchemaFormat for OneType {
         })?;
         Ok(Box::new(IsOfType(json_type)))
     }
+
+    fn can_read(
+        &self,
+        reader: &SchemaSource<'_>,
+        writer: &SchemaSource<'_>,
+    ) -> Result<Compatibility, SeamError> {
+        if reader.text.trim() == writer.text.trim() {
+            return Ok(Compatibility::Yes);
+        }
+        let message = format!("{} is no {}", writer.text.trim(), reader.text.trim());
+        Ok(Compatibility::No(vec![Break::new("one-type.changed", "", message, "keep the type")]))
+    }
 }
 
 struct IsOfType(JsonType);
@@ -213,6 +225,10 @@ impl SchemaFormat for OneByte {
 
     fn compile(&self, _source: &SchemaSource<'_>) -> Result<Box<dyn CompiledSchema>, SeamError> {
         Ok(Box::new(IsOneByte))
+    }
+
+    fn can_read(&self, _: &SchemaSource<'_>, _: &SchemaSource<'_>) -> Result<Compatibility, SeamError> {
+        Ok(Compatibility::Yes)
     }
 }
 
