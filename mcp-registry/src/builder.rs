@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use mcp_core::{
-    Clock, EventSink, IdSource, Inspect, Name, NullSink, Principal, RandomIds, Source, SystemClock,
+    Classify, Clock, EventSink, IdSource, Inspect, Name, NullSink, Principal, RandomIds, Source, SystemClock,
 };
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use crate::auto::Turns;
 use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers};
 use crate::committer::Committer;
 use crate::lock::WriterLock;
@@ -32,6 +33,7 @@ pub struct Builder {
     ids: Option<Arc<dyn IdSource>>,
     sink: Arc<dyn EventSink>,
     inspect: Option<Arc<dyn Inspect>>,
+    classify: Option<Arc<dyn Classify>>,
     actor: Option<Principal>,
     holder: Option<String>,
 }
@@ -80,6 +82,7 @@ impl Registry {
             ids: None,
             sink: Arc::new(NullSink),
             inspect: None,
+            classify: None,
             actor: None,
             holder: None,
         }
@@ -121,6 +124,12 @@ impl Builder {
     /// Who is asked before anything is published; nobody by default.
     pub fn inspect(mut self, inspect: Arc<dyn Inspect>) -> Self {
         self.inspect = Some(inspect);
+        self
+    }
+
+    /// Who compares an artifact with the one before it for [`Bump::Auto`](crate::Bump::Auto); nobody by default, and then that is refused.
+    pub fn classify(mut self, classify: Arc<dyn Classify>) -> Self {
+        self.classify = Some(classify);
         self
     }
 
@@ -167,6 +176,7 @@ impl Builder {
         }
         let engine = engine_name()?;
         let stopped = Arc::new(OnceLock::new());
+        let (heads, changed) = watch::channel(());
         let pack_names = PackNames::new(epoch);
         let opening = Arc::new(Opening::new(Source::new(&engine, ids.next_id())));
         let committer = Committer {
@@ -180,12 +190,13 @@ impl Builder {
             source: Source::new(&engine, id),
             opening: Arc::clone(&opening),
             stopped: Arc::clone(&stopped),
+            heads,
             lock,
         };
         let units =
             usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
         let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped };
+        let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped, heads: changed };
         self.finish(place, opening, Some(writer))
     }
 
@@ -224,6 +235,8 @@ impl Builder {
             clock: self.clock,
             sink: self.sink,
             inspect: self.inspect,
+            classify: self.classify,
+            turns: Turns::default(),
             search: SearchIndex::new(index),
             writer,
             opening,

@@ -1,4 +1,4 @@
-use mcp_core::Version;
+use mcp_core::{Change, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::RegistryError;
@@ -20,6 +20,11 @@ pub enum Bump {
     /// The next `id.<number>`, from 1: 1.2.3 to 1.2.4-rc.1, and that to 1.2.4-rc.2. It belongs to the three numbers of the highest
     /// pre-release when no release follows that, otherwise to the next patch. Each id counts for itself.
     Pre(String),
+    /// What the registry's [`Classify`](mcp_core::Classify) says of the change since the highest release that is not yanked, or where
+    /// there is none the highest pre-release: a patch counts up the patch, a minor change the minor, a major or unknown change the major
+    /// number; below 1.0.0 such a change counts up the minor number. Bytes that are the same, or mean the same, are that version already:
+    /// it is the answer, nothing is published, and metadata that differs is not kept.
+    Auto,
 }
 
 /// What of a name's versions the next one depends on.
@@ -32,6 +37,18 @@ pub(crate) struct Head {
 }
 
 impl Bump {
+    /// What counts up after a change from `head`; `None` when the version stays.
+    pub(crate) const fn after(change: Change, head: &Version) -> Option<Self> {
+        match change {
+            Change::Identical => None,
+            Change::Patch => Some(Self::Patch),
+            Change::Minor => Some(Self::Minor),
+            // Below 1.0.0 the minor number is the one that says "incompatible" (`^0.2` admits no 0.3).
+            Change::Major | Change::Unknown if head.major() == 0 => Some(Self::Minor),
+            Change::Major | Change::Unknown => Some(Self::Major),
+        }
+    }
+
     /// The first version to try, for any bump but [`Pre`](Self::Pre).
     pub(crate) fn first(&self, head: &Head) -> Result<Version, RegistryError> {
         match (&head.release, &head.pre_release) {
@@ -47,7 +64,9 @@ impl Bump {
         let next = match self {
             Self::Major => major.checked_add(1).map(|major| (major, 0, 0)),
             Self::Minor => minor.checked_add(1).map(|minor| (major, minor, 0)),
-            Self::Patch | Self::Pre(_) => patch.checked_add(1).map(|patch| (major, minor, patch)),
+            Self::Patch | Self::Pre(_) | Self::Auto => {
+                patch.checked_add(1).map(|patch| (major, minor, patch))
+            }
         };
         let (major, minor, patch) = next.ok_or_else(|| RegistryError::Invalid {
             what: format!("count up version {taken}"),
@@ -106,6 +125,28 @@ mod tests {
         ];
         for (release, pre, bump, expected) in cases {
             assert_eq!(bump.first(&head(release, pre)).expect(expected).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn below_1_0_0_what_breaks_counts_up_the_minor_number() {
+        let cases = [
+            (Change::Identical, "1.2.3", None),
+            (Change::Patch, "1.2.3", Some("1.2.4")),
+            (Change::Minor, "1.2.3", Some("1.3.0")),
+            (Change::Major, "1.2.3", Some("2.0.0")),
+            (Change::Unknown, "1.2.3", Some("2.0.0")),
+            (Change::Identical, "0.2.3", None),
+            (Change::Patch, "0.2.3", Some("0.2.4")),
+            (Change::Minor, "0.2.3", Some("0.3.0")),
+            (Change::Major, "0.2.3", Some("0.3.0")),
+            (Change::Unknown, "0.2.3", Some("0.3.0")),
+        ];
+        for (change, from, expected) in cases {
+            let from: Version = from.parse().expect(from);
+            let next =
+                Bump::after(change, &from).map(|bump| bump.next(&from).expect("a version").to_string());
+            assert_eq!(next.as_deref(), expected, "{change} from {from}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod channels;
 mod dependents;
+mod digests;
 mod list;
 mod marks;
 mod query;

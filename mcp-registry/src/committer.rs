@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_core::{Clock, ErrorKind, EventSink, Source};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::catalog::{CatalogWriter, Commit};
 use crate::command::{Answer, Command, CommitContext};
@@ -42,6 +42,8 @@ pub(crate) struct Committer {
     pub(crate) source: Source,
     pub(crate) opening: Arc<Opening>,
     pub(crate) stopped: Stopped,
+    /// Wakes those who follow the change feed.
+    pub(crate) heads: watch::Sender<()>,
     /// Given up last.
     pub(crate) lock: Option<WriterLock>,
 }
@@ -95,6 +97,7 @@ impl Committer {
                     self.stopped.set("something that the host has lent panicked during a commit".to_owned()),
                 );
             }
+            self.heads.send_replace(());
         }
         let finished = self.finish();
         if let Some(reply) = closing {

@@ -176,6 +176,19 @@ impl Draft {
         self
     }
 
+    /// The same draft with these bytes, for one of several attempts.
+    pub(crate) fn attempt(&self, bytes: Bytes) -> Self {
+        Self {
+            name: self.name.clone(),
+            content: DraftContent::Bytes(bytes),
+            media_type: self.media_type.clone(),
+            actor: self.actor.clone(),
+            request_id: self.request_id.clone(),
+            metadata: self.metadata.clone(),
+            problem: None,
+        }
+    }
+
     /// With the request id of a handle, where it has none of its own.
     pub(crate) fn by_request(mut self, id: Option<&RequestId>) -> Self {
         self.request_id = self.request_id.or_else(|| id.cloned());

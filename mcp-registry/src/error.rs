@@ -115,6 +115,30 @@ pub enum RegistryError {
         /// Why they could not be read.
         source: SeamError,
     },
+    /// The artifact could not be compared with the one before it; nothing was stored.
+    #[error("compare {name} with its highest version")]
+    Classification {
+        /// What was to be published.
+        name: Name,
+        /// Why there is no answer.
+        source: SeamError,
+    },
+    /// Others published the name each time that it was compared with its highest version.
+    #[error(
+        "publish the next version of {name}: its highest version changed whenever it was compared; try again"
+    )]
+    HeadMoved {
+        /// What was to be published.
+        name: Name,
+    },
+    /// What was asked for needs something that the registry was opened without.
+    #[error("{what}: {reason}")]
+    Unsupported {
+        /// What was attempted.
+        what: String,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// More than a limit allows.
     #[error("{what}: {size} is more than {limit}, the limit of {setting}")]
     TooLarge {
@@ -220,6 +244,7 @@ impl RegistryError {
             Self::VersionTaken { .. }
             | Self::ChannelElsewhere { .. }
             | Self::LabelsElsewhere { .. }
+            | Self::HeadMoved { .. }
             | Self::Yanked { .. }
             | Self::OtherDigest { .. }
             | Self::RequestReused { .. }
@@ -228,11 +253,14 @@ impl RegistryError {
             Self::TooLarge { .. } => ErrorKind::Exhausted,
             Self::Locked { .. } | Self::WriterStopped { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
-            Self::ReadOnly { .. } | Self::NewerFormat { .. } => ErrorKind::Unsupported,
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Inspection { source, .. } | Self::Input { source, .. } | Self::Storage { source, .. } => {
-                source.kind()
+            Self::Unsupported { .. } | Self::ReadOnly { .. } | Self::NewerFormat { .. } => {
+                ErrorKind::Unsupported
             }
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Inspection { source, .. }
+            | Self::Classification { source, .. }
+            | Self::Input { source, .. }
+            | Self::Storage { source, .. } => source.kind(),
             Self::Catalog { kind, .. } => *kind,
         }
     }

@@ -27,17 +27,19 @@
 //! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`] with [`Dependency`] and [`BuildInfo`];
 //! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hit`], [`Dependents`];
 //! - moving: a [`Channel`] with [`Expect`], yanks, deprecations, a [`LabelChange`], and the pins of [`mcp_core::Pin`];
-//! - what happened: the change feed of [`ChangeRow`]s; [`Verification`] checks it against everything that is stored;
+//! - what happened: the change feed of [`ChangeRow`]s, by page or as a [`ChangeStream`]; [`Verification`] checks it against everything that is stored;
 //! - where bytes are kept: [`StorageBackend`], with [`MemoryStorage`] and [`LocalStorage`], in [`pack`]s.
 //!
 //! A `Registry` is also the [`Fetch`](mcp_core::Fetch) and the [`Pin`](mcp_core::Pin) that promotion asks for.
 
 mod admission;
+mod auto;
 mod blob;
 mod build_info;
 mod builder;
 mod bump;
 mod catalog;
+mod changes;
 mod channel;
 mod channels;
 mod chunked;
@@ -84,6 +86,7 @@ mod yank;
 pub use build_info::BuildInfo;
 pub use builder::Builder;
 pub use bump::Bump;
+pub use changes::ChangeStream;
 pub use channel::Expect;
 pub use channels::{Channel, ChannelMove};
 pub use dependency::{Dependency, DependencyKind};

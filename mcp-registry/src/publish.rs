@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::blob::Blob;
 use crate::bump::{Head, numbered};
-use crate::catalog::{Class, Commit, VersionHit, needed};
+use crate::catalog::{Class, Commit, Snapshot, VersionHit, needed};
 use crate::chunked::CHUNKED_FROM_BYTES;
 use crate::command::{Command, CommitContext};
 use crate::deposit::Deposit;
@@ -35,6 +35,22 @@ const HEAVY_BYTES: usize = 64 << 10;
 pub(crate) enum Target {
     Exact(Version),
     Next(Bump),
+    /// What [`Bump::Auto`] came to, as long as the publish of the row `head` is still the head: the next version, or that one.
+    After {
+        head: Option<u64>,
+        bump: Option<Bump>,
+    },
+}
+
+impl Target {
+    /// What the caller asked for: the same in each attempt.
+    fn asked(&self) -> String {
+        match self {
+            Self::Exact(version) => version.to_string(),
+            Self::Next(bump) => format!("next {bump:?}"),
+            Self::After { .. } => format!("next {:?}", Bump::Auto),
+        }
+    }
 }
 
 /// A publish, made ready on the caller's side: what is left is to decide and to write.
@@ -73,21 +89,30 @@ impl Registry {
     /// or stays as a pack that nothing refers to.
     pub async fn publish(&self, draft: Draft, version: &Version) -> Result<Published, RegistryError> {
         let draft = draft.by_request(self.request_id());
-        let submitted = self.submit(draft, Target::Exact(version.clone())).await?;
+        self.publish_at(draft, Target::Exact(version.clone())).await
+    }
+
+    pub(crate) async fn publish_at(&self, draft: Draft, target: Target) -> Result<Published, RegistryError> {
+        let submitted = self.submit(draft, target).await?;
         self.published(submitted).await
     }
 
     /// Publishes `draft` under the version that `bump` gives, chosen within the commit: of many at once, each gets its own, without gaps.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish) has them, but for a taken version; `Invalid` for an id that cannot stand in a pre-release.
+    /// As [`publish`](Self::publish) has them, but for a taken version; `Invalid` for an id that cannot stand in a pre-release. With
+    /// [`Bump::Auto`]: `Unsupported` when the registry was opened without a [`Classify`](mcp_core::Classify); the kind of its own error
+    /// when the comparison could not be made; `Exhausted` when the new or the old artifact is larger than `max_artifact_bytes`; `Conflict`
+    /// ([`HeadMoved`](RegistryError::HeadMoved)) when others published the name in each of 32 attempts.
     ///
     /// # Cancel safety
     /// As that of [`publish`](Self::publish); only a request id tells whether a dropped call has happened.
     pub async fn publish_next(&self, draft: Draft, bump: Bump) -> Result<Published, RegistryError> {
         let draft = draft.by_request(self.request_id());
-        let submitted = self.submit(draft, Target::Next(bump)).await?;
-        self.published(submitted).await
+        if bump == Bump::Auto {
+            return self.publish_auto(draft).await;
+        }
+        self.publish_at(draft, Target::Next(bump)).await
     }
 
     /// Publishes many drafts, which share commits; each has its own outcome, in the order of the drafts.
@@ -175,7 +200,7 @@ impl Registry {
             id => {
                 // What it was built from may differ when it is repeated.
                 let metadata = Metadata { build: None, ..draft.metadata }.encode(settings)?;
-                let (digest, target) = (blob.digest.to_string(), format!("{target:?}"));
+                let (digest, target) = (blob.digest.to_string(), target.asked());
                 let parts = ["publish", draft.name.as_str(), &target, &digest, &draft.media_type, &metadata];
                 Request::new(id, &parts)
             }
@@ -295,6 +320,22 @@ impl PublishCommand {
                 version.clone()
             }
             Target::Next(bump) => next_version(commit, &self.name, bump)?,
+            Target::After { head, bump } => {
+                let now = highest_live(commit.now(), &self.name)?.map(|hit| hit.seq);
+                if now != *head {
+                    return Err(RegistryError::HeadMoved { name: self.name.clone() });
+                }
+                match (bump, head) {
+                    (None, Some(head)) => {
+                        let found = published(&commit.now().row(*head)?.row)?;
+                        let about = (&found.artifact.name, Some(&found.artifact.version));
+                        self.request.note(commit, context, &self.actor, about, found.seq)?;
+                        return Ok(found);
+                    }
+                    (Some(bump), _) => next_version(commit, &self.name, bump)?,
+                    (None, None) => next_version(commit, &self.name, &Bump::Minor)?,
+                }
+            }
         };
         let known = commit.now().location(&self.blob.digest)?;
         let location = match known {
@@ -358,7 +399,7 @@ impl PublishCommand {
         let first = published(&row)?;
         let same_version = match &self.target {
             Target::Exact(version) => *version == first.artifact.version,
-            Target::Next(_) => true,
+            Target::Next(_) | Target::After { .. } => true,
         };
         if same_version && first.artifact.name == self.name && self.difference(&row).is_none() {
             return Ok(Some(first));
@@ -416,6 +457,12 @@ fn published(row: &Row) -> Result<Published, RegistryError> {
             Err(RegistryError::corrupt_row(seq, "it is not the publish that the index says it is"))
         }
     }
+}
+
+/// What the next version is compared with: the highest release that is not yanked, or else the highest pre-release.
+pub(crate) fn highest_live(now: Snapshot<'_>, name: &Name) -> Result<Option<VersionHit>, RegistryError> {
+    let release = now.highest(name, Class::Release, None)?;
+    release.map_or_else(|| now.highest(name, Class::PreRelease, None), |hit| Ok(Some(hit)))
 }
 
 /// The version that `bump` gives with everything committed and in this commit.

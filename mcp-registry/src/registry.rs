@@ -2,9 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mcp_core::{Clock, Event, EventSink, Inspect, Principal, RegistryEvent, RequestId, Source, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use mcp_core::{
+    Classify, Clock, Event, EventSink, Inspect, Principal, RegistryEvent, RequestId, Source, Timestamp,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use crate::auto::Turns;
 use crate::catalog::Readers;
 use crate::command::Command;
 use crate::committer::Stopped;
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) inspect: Option<Arc<dyn Inspect>>,
+    pub(crate) classify: Option<Arc<dyn Classify>>,
+    pub(crate) turns: Turns,
     pub(crate) search: SearchIndex,
     /// `None` for a handle that reads only.
     pub(crate) writer: Option<Writer>,
@@ -64,6 +69,8 @@ pub(crate) struct Writer {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) pack_names: PackNames,
     pub(crate) stopped: Stopped,
+    /// Changes with each commit, and when the writer stops.
+    pub(crate) heads: watch::Receiver<()>,
 }
 
 /// The grain of the bytes in flight.
@@ -133,6 +140,14 @@ impl Registry {
         self.shared.inspect.as_deref()
     }
 
+    pub(crate) fn classify(&self) -> Option<&dyn Classify> {
+        self.shared.classify.as_deref()
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.shared.turns
+    }
+
     pub(crate) fn readers(&self) -> &Readers {
         &self.shared.readers
     }
@@ -164,6 +179,19 @@ impl Registry {
     /// The name of a pack that nobody else writes.
     pub(crate) fn next_pack(&self) -> Result<PackName, RegistryError> {
         self.writer()?.pack_names.next()
+    }
+
+    /// Fails where nothing will be written any more.
+    pub(crate) fn check_writable(&self, what: &'static str) -> Result<(), RegistryError> {
+        match self.writer() {
+            Err(RegistryError::ReadOnly { .. }) => Err(RegistryError::ReadOnly { what }),
+            other => other.map(drop),
+        }
+    }
+
+    /// What changes with each commit; nothing for a handle that reads only.
+    pub(crate) fn heads(&self) -> Option<watch::Receiver<()>> {
+        self.shared.writer.as_ref().map(|writer| writer.heads.clone())
     }
 
     /// Waits until so many bytes may be in flight; for more than ever may be, until nothing else is.

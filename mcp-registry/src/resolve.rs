@@ -1,4 +1,4 @@
-use mcp_core::{ArtifactCorrupt, ArtifactRef, Id, Name, RegistryEvent, Requirement, Version};
+use mcp_core::{ArtifactCorrupt, ArtifactRef, Digest, Id, Name, RegistryEvent, Requirement, Version};
 
 use crate::blob::open_record;
 use crate::catalog::{Class, Snapshot, VersionHit};
@@ -30,6 +30,18 @@ impl Registry {
         let (entry, location) = self.locate(name, select).await?;
         self.check_whole(&entry)?;
         self.content(entry, location).await
+    }
+
+    /// A version with these bytes, of whatever name: one that is not yanked, or where there is none a yanked one; `None` when these bytes
+    /// were never published. Which one of several is not said.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` when the catalog cannot be read.
+    pub async fn find_digest(&self, digest: &Digest) -> Result<Option<Entry>, RegistryError> {
+        let digest = *digest;
+        let find =
+            move |now: &Snapshot<'_>| now.version_with(&digest)?.map(|hit| Ok(now.entry(hit)?.0)).transpose();
+        self.readers().read(find).await
     }
 
     /// Names that begin with `prefix`, in order, behind `after`; at most `limit`.

@@ -7,10 +7,12 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod automatic;
 mod concurrency;
 mod damage;
 mod describing;
 mod faults;
+mod feed;
 mod kill;
 mod lifecycle;
 mod model;
