@@ -7,7 +7,9 @@ mod dependents;
 mod digests;
 mod list;
 mod marks;
+mod present;
 mod query;
+mod read_only;
 mod readers;
 mod schema;
 mod writer;
@@ -82,12 +84,9 @@ impl CatalogPlace {
         let what = "open a connection";
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = match self {
+            Self::File(path) if read_only => Ok(read_only::connect(path, flags)?),
             Self::File(path) => {
-                flags |= if read_only {
-                    OpenFlags::SQLITE_OPEN_READ_ONLY
-                } else {
-                    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-                };
+                flags |= OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 // A path that begins with `file:` must not be taken for a URI.
                 flags.remove(OpenFlags::SQLITE_OPEN_URI);
                 Connection::open_with_flags(path, flags)

@@ -131,9 +131,7 @@ fn done(
 /// Parts what one command has done wrong from a failure of the database, which no command of the commit survives.
 fn part<T>(outcome: Result<T, RegistryError>) -> (Result<T, RegistryError>, Option<RegistryError>) {
     match outcome {
-        Err(error @ RegistryError::Catalog { .. }) => {
-            (Err(RegistryError::WriterStopped { reason: error.to_string() }), Some(error))
-        }
+        Err(error @ RegistryError::Catalog { .. }) => (Err(error.stopping()), Some(error)),
         other => (other, None),
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::catalog::{CatalogWriter, Commit};
 use crate::command::{Answer, Command, CommitContext};
-use crate::error::with_causes;
 use crate::linger::Linger;
 use crate::lock::WriterLock;
 use crate::packs::WriterPacks;
@@ -26,7 +25,7 @@ const MAX_BYTES: usize = 16 << 20;
 const ANSWERS_HERE: usize = 8;
 
 /// Why the writer stopped, once it has.
-pub(crate) type Stopped = Arc<OnceLock<String>>;
+pub(crate) type Stopped = Arc<OnceLock<RegistryError>>;
 
 /// The one thread that writes: it takes all commands that wait, and makes them one durable commit.
 ///
@@ -93,9 +92,9 @@ impl Committer {
             }
             // After a panic too, callers learn why nothing is written any more, and the folder is given back when it is closed.
             if !batch.is_empty() && catch_unwind(AssertUnwindSafe(|| self.commit(batch))).is_err() {
-                drop(
-                    self.stopped.set("something that the host has lent panicked during a commit".to_owned()),
-                );
+                let error =
+                    RegistryError::stopped("something that the host has lent panicked during a commit");
+                drop(self.stopped.set(error));
             }
             self.heads.send_replace(());
         }
@@ -106,9 +105,8 @@ impl Committer {
     }
 
     fn commit(&mut self, batch: Vec<Command>) {
-        if let Some(reason) = self.stopped.get() {
-            let error = || RegistryError::WriterStopped { reason: reason.clone() };
-            batch.into_iter().for_each(|command| command.refuse(error()).give());
+        if let Some(stopped) = self.stopped.get() {
+            batch.into_iter().for_each(|command| command.refuse(stopped.stopping()).give());
             return;
         }
         let mut answers = Vec::with_capacity(batch.len());
@@ -132,17 +130,16 @@ impl Committer {
                 self.give(answers);
             }
             Err(error) => {
-                let reason = reason_of(&error);
                 answers.extend(waiting.map(|command| command.refuse(RegistryError::Closed)));
                 for answer in answers {
-                    let error = RegistryError::WriterStopped { reason: reason.clone() };
+                    let error = error.stopping();
                     match answer {
                         Answer::Published(reply, _) => Answer::Published(reply, Err(error)),
                         Answer::Done(reply, _) => Answer::Done(reply, Err(error)),
                     }
                     .give();
                 }
-                drop(self.stopped.set(reason));
+                drop(self.stopped.set(error.stopping()));
             }
         }
     }
@@ -158,8 +155,8 @@ impl Committer {
     /// Seals the active pack, closes the catalog, and gives up the lock.
     fn finish(self) -> Result<(), RegistryError> {
         let Self { mut writer, mut packs, storage, runtime, stopped, lock, .. } = self;
-        let outcome = if let Some(reason) = stopped.get() {
-            Err(RegistryError::WriterStopped { reason: reason.clone() })
+        let outcome = if let Some(stopped) = stopped.get() {
+            Err(stopped.stopping())
         } else if packs.active().is_some_and(|pack| !pack.is_empty()) {
             writer.commit(|commit| write_pack(commit, &mut packs, &storage, &runtime, true))
         } else {
@@ -215,12 +212,4 @@ fn wait<T: Send + 'static>(
             "it panicked, or the runtime that opened the registry ended",
         )
     })
-}
-
-/// Why the writer stops, for all who learn of it later.
-fn reason_of(error: &RegistryError) -> String {
-    match error {
-        RegistryError::WriterStopped { reason } => reason.clone(),
-        other => with_causes(other),
-    }
 }

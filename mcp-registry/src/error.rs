@@ -175,9 +175,12 @@ pub enum RegistryError {
         at: Timestamp,
     },
     /// The writer stopped after a failure, and nothing is written until the registry is opened again. When a call ends in this, its
-    /// outcome is unknown.
+    /// outcome is unknown: a repetition with the same request id, after the cause is gone, gives the first one's answer.
     #[error("write to the registry: its writer stopped because {reason}; open it again")]
     WriterStopped {
+        /// `Exhausted` when the disk is full, `Denied` when it may not be written, `Corrupt` when what is stored is damaged; otherwise
+        /// `Unavailable`.
+        kind: ErrorKind,
         /// What went wrong.
         reason: String,
     },
@@ -251,7 +254,7 @@ impl RegistryError {
             | Self::OwnedByAnother { .. } => ErrorKind::Conflict,
             Self::Refused { .. } => ErrorKind::Denied,
             Self::TooLarge { .. } => ErrorKind::Exhausted,
-            Self::Locked { .. } | Self::WriterStopped { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Locked { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::Unsupported { .. } | Self::ReadOnly { .. } | Self::NewerFormat { .. } => {
                 ErrorKind::Unsupported
@@ -261,12 +264,29 @@ impl RegistryError {
             | Self::Classification { source, .. }
             | Self::Input { source, .. }
             | Self::Storage { source, .. } => source.kind(),
-            Self::Catalog { kind, .. } => *kind,
+            Self::WriterStopped { kind, .. } | Self::Catalog { kind, .. } => *kind,
         }
     }
 
     pub(crate) fn not_found(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::NotFound { what: what.into(), reason: reason.into() }
+    }
+
+    /// That the writer stopped because of this error.
+    pub(crate) fn stopping(&self) -> Self {
+        if let Self::WriterStopped { kind, reason } = self {
+            return Self::WriterStopped { kind: *kind, reason: reason.clone() };
+        }
+        let kind = match self.kind() {
+            lasting @ (ErrorKind::Exhausted | ErrorKind::Denied | ErrorKind::Corrupt) => lasting,
+            _ => ErrorKind::Unavailable,
+        };
+        Self::WriterStopped { kind, reason: with_causes(self) }
+    }
+
+    /// That the writer stopped for a reason that may pass.
+    pub(crate) fn stopped(reason: impl Into<String>) -> Self {
+        Self::WriterStopped { kind: ErrorKind::Unavailable, reason: reason.into() }
     }
 
     pub(crate) fn corrupt_row(seq: i64, reason: impl Into<String>) -> Self {

@@ -171,7 +171,7 @@ impl Registry {
             return Err(RegistryError::Closed);
         }
         match writer.stopped.get() {
-            Some(reason) => Err(RegistryError::WriterStopped { reason: reason.clone() }),
+            Some(stopped) => Err(stopped.stopping()),
             None => Ok(writer),
         }
     }
@@ -220,11 +220,9 @@ impl Registry {
         &self,
         answer: oneshot::Receiver<Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
-        answer.await.unwrap_or_else(|_| {
-            Err(RegistryError::WriterStopped {
-                reason: "its thread or runtime ended before it answered".to_owned(),
-            })
-        })
+        answer
+            .await
+            .unwrap_or_else(|_| Err(RegistryError::stopped("its thread or runtime ended before it answered")))
     }
 }
 

@@ -4,6 +4,7 @@ use mcp_core::{Digest, Holder, IdSource, Name, Timestamp, Version};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::list::Totals;
+use super::present::OpenFiles;
 use super::query::{Class, Snapshot, digest_prefix};
 use super::{CatalogIdentity, CatalogPlace, failed, schema, signed};
 use crate::RegistryError;
@@ -16,6 +17,8 @@ use crate::version_key::VersionKey;
 pub(crate) struct CatalogWriter {
     connection: Connection,
     place: CatalogPlace,
+    /// `None` in memory.
+    files: Option<OpenFiles>,
     identity: CatalogIdentity,
     head: Head,
 }
@@ -49,7 +52,11 @@ impl CatalogWriter {
         let identity = schema::prepare(&mut connection, ids, seen)?;
         let (seq, chain) = schema::head(&connection)?.unwrap_or((0, genesis(identity.id)));
         let totals = Snapshot(&connection).totals()?;
-        Ok(Self { connection, place, identity, head: Head { seq, chain, totals } })
+        let files = match &place {
+            CatalogPlace::File(path) => Some(OpenFiles::of(path)?),
+            CatalogPlace::Memory(_) => None,
+        };
+        Ok(Self { connection, place, files, identity, head: Head { seq, chain, totals } })
     }
 
     pub(crate) fn identity(&self) -> CatalogIdentity {
@@ -78,6 +85,7 @@ impl CatalogWriter {
         commit.save_totals(self.head.totals)?;
         let head = commit.head;
         transaction.commit().map_err(|error| failed("commit", error))?;
+        self.files.as_ref().map_or(Ok(()), OpenFiles::check)?;
         self.head = head;
         Ok(value)
     }
@@ -116,9 +124,9 @@ impl Commit<'_> {
         if found == epoch {
             return Ok(());
         }
-        Err(RegistryError::WriterStopped {
-            reason: format!("a later writer has taken over, with epoch {found} after {epoch}"),
-        })
+        Err(RegistryError::stopped(format!(
+            "a later writer has taken over, with epoch {found} after {epoch}"
+        )))
     }
 
     pub(super) fn run(

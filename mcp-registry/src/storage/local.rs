@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -274,6 +274,18 @@ impl Folder {
         };
         file.write_all_at(bytes, offset)?;
         file.sync_data()?;
+        // A file that was removed or replaced still takes bytes, which vanish with it.
+        let written = file.metadata()?;
+        let is_written = |found: fs::Metadata| (found.dev(), found.ino()) == (written.dev(), written.ino());
+        let there = match fs::metadata(&path) {
+            Ok(found) => is_written(found),
+            Err(error) if is_absence(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if !there {
+            let text = "it was removed or replaced while it grew";
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
         if offset == 0 {
             path.parent().map_or(Ok(()), sync_folder)?;
         }

@@ -23,6 +23,7 @@ mod requests;
 mod searching;
 mod storage;
 mod streams;
+mod surroundings;
 
 use mcp_core::{ErrorKind, Name, Version};
 use mcp_registry::{Draft, Registry, RegistryError, Select};

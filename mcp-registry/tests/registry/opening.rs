@@ -156,7 +156,7 @@ async fn a_writer_that_was_overtaken_writes_nothing_more() {
     other.execute("UPDATE meta SET value = '2' WHERE key = 'epoch'", []).unwrap();
     for _ in 0..2 {
         match registry.publish(Draft::new(&name("app"), "y"), &version("2.0.0")).await {
-            Err(RegistryError::WriterStopped { reason }) => {
+            Err(RegistryError::WriterStopped { reason, .. }) => {
                 assert!(reason.contains("a later writer has taken over, with epoch 2 after 1"), "{reason}");
             }
             other => panic!("{other:?}"),

@@ -266,7 +266,7 @@ async fn a_panic_in_what_the_host_lends_stops_the_writer_and_says_so() {
     clock.0.store(true, std::sync::atomic::Ordering::SeqCst);
     drop(registry.publish(Draft::new(&name("app"), "y"), &version("2.0.0")).await.unwrap_err());
     match registry.publish(Draft::new(&name("app"), "z"), &version("3.0.0")).await {
-        Err(RegistryError::WriterStopped { reason }) => {
+        Err(RegistryError::WriterStopped { reason, .. }) => {
             assert_eq!(reason, "something that the host has lent panicked during a commit");
         }
         other => panic!("{other:?}"),
