@@ -59,7 +59,8 @@ impl Registry {
         self.readers().read(move |now| now.names(&prefix, &after, limit)).await
     }
 
-    /// Versions of `name` that precede `below`, yanked or not, the highest first; at most `limit`. None for an unknown name.
+    /// Versions of `name` that precede `below`, yanked or not, the highest first; at most `limit`. None for an unknown name. One whose row
+    /// is damaged is left out, and told by [`verify`](Self::verify).
     ///
     /// # Errors
     /// `Corrupt` or `Unavailable` when the catalog cannot be read.

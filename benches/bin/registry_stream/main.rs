@@ -112,8 +112,11 @@ struct Parts(Vec<Vec<u8>>);
 impl Parts {
     fn new() -> Self {
         let part = |number: u64| {
-            let mut part =
-                if number % 2 == 0 { distinct_bytes(number, MIB) } else { distinct_json(number, MIB + 4096) };
+            let mut part = if number.is_multiple_of(2) {
+                distinct_bytes(number, MIB)
+            } else {
+                distinct_json(number, MIB + 4096)
+            };
             part.truncate(MIB);
             part
         };

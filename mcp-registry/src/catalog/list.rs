@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use mcp_core::{Artifact, ArtifactRef, Digest, Holder, Name, Timestamp};
+use mcp_core::{Artifact, ArtifactRef, Digest, ErrorKind, Holder, Name, Timestamp};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,8 @@ impl Snapshot<'_> {
         Ok(names)
     }
 
-    /// Versions of `name` that precede `below`, the highest first, whether yanked or not.
+    /// Versions of `name` that precede `below`, the highest first, whether yanked or not. One whose row is damaged is left out: it is
+    /// for `verify` to tell, and the others are readable.
     pub(crate) fn versions(
         &self,
         name: &Name,
@@ -83,7 +84,11 @@ impl Snapshot<'_> {
         for hit in found {
             let (seq, yank) = hit.map_err(fail)?;
             let hit = VersionHit { seq: unsigned(seq)?, yank: yank.map(unsigned).transpose()? };
-            entries.push(self.entry(hit)?.0);
+            match self.entry(hit) {
+                Ok((entry, _)) => entries.push(entry),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(entries)
     }

@@ -10,6 +10,7 @@
 mod automatic;
 mod concurrency;
 mod damage;
+mod damage_classes;
 mod describing;
 mod faults;
 mod feed;

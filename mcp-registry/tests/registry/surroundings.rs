@@ -1,4 +1,8 @@
 //! What the operating system may do to a registry: a full disk, a folder that cannot be written, files that vanish, a clock that goes back.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the parent of a test's process tells it by its environment which folder it is to fill"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
