@@ -179,8 +179,11 @@ impl Builder {
         let (heads, changed) = watch::channel(());
         let pack_names = PackNames::new(epoch);
         let opening = Arc::new(Opening::new(Source::new(&engine, ids.next_id())));
+        let readers = Readers::new(place, self.settings.read_connections);
+        let search = SearchIndex::new(readers.clone());
         let committer = Committer {
             writer,
+            search: search.clone(),
             packs: WriterPacks::new(pack_names.clone()),
             storage: Arc::clone(&self.storage),
             runtime: Handle::current(),
@@ -197,10 +200,10 @@ impl Builder {
             usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
         let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
         let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped, heads: changed };
-        self.finish(place, opening, Some(writer))
+        self.finish(readers, search, opening, Some(writer))
     }
 
-    /// Opens for reading. The search index is then built in memory, at the first search.
+    /// Opens for reading.
     ///
     /// # Errors
     /// As [`Registry::open_read_only`] has them.
@@ -210,34 +213,35 @@ impl Builder {
         let Some(folder) = self.folder.clone() else {
             return Err(RegistryError::not_found("a registry in memory", "only its own handles can read it"));
         };
-        let readers = Readers::new(self.place(), 1);
+        let readers = Readers::new(self.place(), self.settings.read_connections);
+        let catalog = readers.clone();
         blocking(move || {
             format::check(&folder)?;
-            readers.identity()
+            catalog.identity()
         })
         .await?;
         let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
-        let place = self.place();
-        self.finish(place, opening, None)
+        let search = SearchIndex::new(readers.clone());
+        self.finish(readers, search, opening, None)
     }
 
     fn finish(
         self,
-        place: CatalogPlace,
+        readers: Readers,
+        search: SearchIndex,
         opening: Arc<Opening>,
         writer: Option<Writer>,
     ) -> Result<Registry, RegistryError> {
-        let index = self.folder.as_ref().filter(|_| writer.is_some()).map(|folder| folder.join("search.db"));
         let shared = Shared {
             storage: self.storage,
-            readers: Readers::new(place, self.settings.read_connections),
+            search,
+            readers,
             settings: self.settings,
             clock: self.clock,
             sink: self.sink,
             inspect: self.inspect,
             classify: self.classify,
             turns: Turns::default(),
-            search: SearchIndex::new(index),
             writer,
             opening,
             closed: AtomicBool::new(false),

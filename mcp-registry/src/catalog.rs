@@ -12,6 +12,7 @@ mod query;
 mod read_only;
 mod readers;
 mod schema;
+mod search_feed;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub(crate) use list::Totals;
 pub(crate) use marks::Marks;
 pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
 pub(crate) use readers::Readers;
+pub(crate) use search_feed::FeedRow;
 pub(crate) use writer::{CatalogWriter, Commit};
 
 /// Where a catalog's database is.

@@ -14,6 +14,7 @@ use crate::linger::Linger;
 use crate::lock::WriterLock;
 use crate::packs::WriterPacks;
 use crate::registry::Opening;
+use crate::search::SearchIndex;
 use crate::storage::{PutWhen, StorageBackend, StorageError};
 use crate::{RegistryError, Settings};
 
@@ -32,6 +33,7 @@ pub(crate) type Stopped = Arc<OnceLock<RegistryError>>;
 /// Nothing is retried: after a failed sync nobody knows what is on the disk, so the first failure of storage or catalog stops the writer.
 pub(crate) struct Committer {
     pub(crate) writer: CatalogWriter,
+    pub(crate) search: SearchIndex,
     pub(crate) packs: WriterPacks,
     pub(crate) storage: Arc<dyn StorageBackend>,
     pub(crate) runtime: Handle,
@@ -128,6 +130,7 @@ impl Committer {
                     drop(catch_unwind(AssertUnwindSafe(|| self.sink.emit(event))));
                 }
                 self.give(answers);
+                self.search.committed(self.writer.last_seq(), &self.runtime);
             }
             Err(error) => {
                 answers.extend(waiting.map(|command| command.refuse(RegistryError::Closed)));

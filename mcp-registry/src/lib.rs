@@ -25,7 +25,7 @@
 //! The map:
 //! - opening: [`Registry`], [`Builder`], [`Settings`]; one writer, and any number of readers;
 //! - publishing: [`Draft`], [`Bump`], [`Published`], [`Metadata`] with [`Dependency`] and [`BuildInfo`];
-//! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hit`], [`Dependents`];
+//! - finding: [`Select`], [`Entry`], [`Content`], [`ContentStream`], [`Search`], [`Hits`], [`Dependents`];
 //! - moving: a [`Channel`] with [`Expect`], yanks, deprecations, a [`LabelChange`], and the pins of [`mcp_core::Pin`];
 //! - what happened: the change feed of [`ChangeRow`]s, by page or as a [`ChangeStream`]; [`Verification`] checks it against everything that is stored;
 //! - where bytes are kept: [`StorageBackend`], with [`MemoryStorage`] and [`LocalStorage`], in [`pack`]s.
@@ -100,7 +100,7 @@ pub use metadata::Metadata;
 pub use pin::Pinned;
 pub use read::ContentStream;
 pub use registry::Registry;
-pub use search::{Hit, Search};
+pub use search::{Facets, Hit, Hits, Search, Sort};
 pub use select::Select;
 pub use settings::Settings;
 pub use stats::Stats;

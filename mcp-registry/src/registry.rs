@@ -111,6 +111,7 @@ impl Registry {
         if self.shared.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
+        self.shared.search.close();
         self.shared.readers.close();
         let Some(writer) = &self.shared.writer else { return Ok(()) };
         let (reply, answer) = oneshot::channel();

@@ -63,6 +63,11 @@ impl CatalogWriter {
         self.identity
     }
 
+    /// The position of the last row that is durable.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.head.seq
+    }
+
     /// Runs `work` in one transaction, which is durable when this returns `Ok`, and undone when `work` fails.
     ///
     /// After an error nothing more may be written with this writer: what it knows of the catalog may be wrong.

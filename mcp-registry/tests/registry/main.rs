@@ -21,6 +21,7 @@ mod opening;
 mod publishing;
 mod remote;
 mod requests;
+mod search_model;
 mod searching;
 mod storage;
 mod streams;
