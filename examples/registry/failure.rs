@@ -1,0 +1,49 @@
+//! Why the program ends with another code than 0.
+
+use std::process::ExitCode;
+
+use mcp_core::{ErrorKind, ParseError};
+use mcp_registry::RegistryError;
+
+use crate::show::with_causes;
+
+/// A message for people, and the exit code that tells scripts what to do.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    pub code: u8,
+}
+
+impl Failure {
+    /// The command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+
+    /// What was asked for is refused, or is not there.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 1 }
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        self.code.into()
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Corrupt => 3,
+            ErrorKind::Unavailable => 4,
+            _ => 1,
+        };
+        let message = with_causes(&error);
+        Self { message, code }
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
