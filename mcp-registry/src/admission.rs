@@ -13,7 +13,7 @@ pub(crate) async fn inspector<'a>(
 ) -> Result<Option<&'a dyn Inspect>, RegistryError> {
     let Some(inspect) = registry.inspect() else { return Ok(None) };
     if let Some(request_id) = request_id.cloned() {
-        let answered = registry.readers().read(move |now| Ok(now.request(&request_id)?.is_some())).await?;
+        let answered = registry.readers().look_up(move |now| Ok(now.request(&request_id)?.is_some())).await?;
         if answered {
             return Ok(None);
         }

@@ -10,12 +10,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auto::Turns;
+use crate::bump::Skipped;
 use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers};
 use crate::committer::Committer;
 use crate::lock::WriterLock;
 use crate::pack::PackName;
+use crate::pack_writer::PackWriter;
 use crate::packs::{PackNames, WriterPacks};
 use crate::registry::{BUDGET_UNIT, Opening, Shared, Writer};
+use crate::remembered::Remembered;
 use crate::search::SearchIndex;
 use crate::storage::local::{storage_error, sync_folder};
 use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
@@ -179,13 +182,15 @@ impl Builder {
         let (heads, changed) = watch::channel(());
         let pack_names = PackNames::new(epoch);
         let opening = Arc::new(Opening::new(Source::new(&engine, ids.next_id())));
-        let readers = Readers::new(place, self.settings.read_connections);
+        let readers = Readers::beside(place, writer.tail(), self.settings.read_connections);
         let search = SearchIndex::new(readers.clone());
         let committer = Committer {
             writer,
             search: search.clone(),
             packs: WriterPacks::new(pack_names.clone()),
-            storage: Arc::clone(&self.storage),
+            pack_writer: PackWriter::new(Arc::clone(&self.storage), Handle::current()),
+            readers: readers.clone(),
+            skipped: Skipped::default(),
             runtime: Handle::current(),
             settings: self.settings.clone(),
             clock: Arc::clone(&self.clock),
@@ -213,11 +218,11 @@ impl Builder {
         let Some(folder) = self.folder.clone() else {
             return Err(RegistryError::not_found("a registry in memory", "only its own handles can read it"));
         };
-        let readers = Readers::new(self.place(), self.settings.read_connections);
-        let catalog = readers.clone();
+        let readers = Readers::following(self.place(), self.settings.read_connections);
+        let asked = readers.clone();
         blocking(move || {
             format::check(&folder)?;
-            catalog.identity()
+            asked.identity()
         })
         .await?;
         let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
@@ -236,6 +241,7 @@ impl Builder {
             storage: self.storage,
             search,
             readers,
+            remembered: Arc::new(Remembered::new(self.settings.entry_cache_bytes)),
             settings: self.settings,
             clock: self.clock,
             sink: self.sink,

@@ -1,4 +1,6 @@
-use mcp_core::{Change, Version};
+use std::collections::BTreeMap;
+
+use mcp_core::{Change, Name, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::RegistryError;
@@ -36,6 +38,29 @@ pub(crate) struct Head {
     pub(crate) pre_release: Option<Version>,
 }
 
+/// For a name and a bump, from which version to which all were found taken: they stay so, and need not be tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped(BTreeMap<(Name, u8), (Version, Version)>);
+
+/// For so many names it is remembered.
+const MAX_SKIPPED: usize = 4096;
+
+impl Skipped {
+    /// Where to go on when `first` is taken.
+    pub(crate) fn behind(&self, name: &Name, bump: &Bump, first: &Version) -> Option<Version> {
+        let (from, to) = self.0.get(&(name.clone(), bump.number()))?;
+        (from == first).then(|| to.clone())
+    }
+
+    /// All from `first` up to, and without, `free` are taken.
+    pub(crate) fn note(&mut self, name: &Name, bump: &Bump, first: Version, free: Version) {
+        if self.0.len() >= MAX_SKIPPED {
+            self.0.clear();
+        }
+        self.0.insert((name.clone(), bump.number()), (first, free));
+    }
+}
+
 impl Bump {
     /// What counts up after a change from `head`; `None` when the version stays.
     pub(crate) const fn after(change: Change, head: &Version) -> Option<Self> {
@@ -46,6 +71,16 @@ impl Bump {
             // Below 1.0.0 the minor number is the one that says "incompatible" (`^0.2` admits no 0.3).
             Change::Major | Change::Unknown if head.major() == 0 => Some(Self::Minor),
             Change::Major | Change::Unknown => Some(Self::Major),
+        }
+    }
+
+    const fn number(&self) -> u8 {
+        match self {
+            Self::Major => 0,
+            Self::Minor => 1,
+            Self::Patch => 2,
+            Self::Pre(_) => 3,
+            Self::Auto => 4,
         }
     }
 

@@ -2,17 +2,25 @@
 //!
 //! One thread owns the [`CatalogWriter`]; reads go through [`Readers`], which have connections of their own.
 
+mod changes;
 mod channels;
 mod dependents;
 mod digests;
+mod filter;
+mod known;
 mod list;
+mod log;
 mod marks;
+mod merge;
 mod present;
 mod query;
 mod read_only;
 mod readers;
 mod schema;
 mod search_feed;
+mod shared;
+mod tail;
+mod walk;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +33,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::RegistryError;
 
+pub(crate) use changes::Changes;
 pub(crate) use dependents::needed;
 pub(crate) use list::Totals;
 pub(crate) use marks::Marks;
@@ -32,6 +41,9 @@ pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
 pub(crate) use readers::Readers;
 pub(crate) use search_feed::FeedRow;
 pub(crate) use writer::{CatalogWriter, Commit};
+
+/// How long a connection waits for another that holds a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a catalog's database is.
 #[derive(Clone, Debug)]
@@ -99,7 +111,7 @@ impl CatalogPlace {
             }
         }
         .map_err(|error| failed(what, error))?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failed(what, error))?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| failed(what, error))?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }

@@ -59,7 +59,7 @@ impl Registry {
             if let Some(heads) = &mut heads {
                 heads.borrow_and_update();
             }
-            let page = self.readers().read(move |now| now.in_transaction(|now| page(now, after))).await?;
+            let page = self.readers().read(move |now| page(now, after)).await?;
             if !page.rows.is_empty() || !follows {
                 return Ok(page);
             }

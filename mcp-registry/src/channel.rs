@@ -151,8 +151,9 @@ impl ChannelCommand {
             from: from.clone(),
             previous: before.map(|row| row.seq),
         };
+        let seq = commit.next_seq();
         let row = Row {
-            seq: commit.next_seq(),
+            seq,
             kind: RowKind::ChannelMoved,
             at: context.at,
             actor: self.actor.clone(),
@@ -163,10 +164,10 @@ impl ChannelCommand {
             body: self.request.encode(&body)?,
         };
         commit.append(&row, None)?;
-        commit.set_channel(&self.name, &self.channel, row.seq)?;
+        commit.set_channel(&self.name, &self.channel, seq)?;
         let subject = format!("{}:{}", self.name, self.channel);
         let moved = ChannelMoved::new(self.name, self.channel, from, to, self.actor);
-        context.tell(&subject, row.seq, RegistryEvent::ChannelMoved(moved));
+        context.tell(&subject, seq, RegistryEvent::ChannelMoved(moved));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@ use mcp_core::{Event, RegistryEvent, Source, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::RegistryError;
+use crate::bump::Skipped;
 use crate::catalog::Commit;
 use crate::channel::{ChannelCommand, RemoveChannelCommand};
 use crate::deprecation::DeprecateCommand;
@@ -35,6 +36,7 @@ pub(crate) struct CommitContext<'a> {
     pub(crate) packs: &'a mut WriterPacks,
     pub(crate) source: &'a Source,
     pub(crate) opening: &'a Opening,
+    pub(crate) skipped: &'a mut Skipped,
     /// What will have happened once the commit is durable.
     pub(crate) events: Vec<Event>,
 }

@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -8,14 +8,15 @@ use mcp_core::{Clock, ErrorKind, EventSink, Source};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::catalog::{CatalogWriter, Commit};
+use crate::bump::Skipped;
+use crate::catalog::{CatalogWriter, Commit, Readers};
 use crate::command::{Answer, Command, CommitContext};
 use crate::linger::Linger;
 use crate::lock::WriterLock;
+use crate::pack_writer::PackWriter;
 use crate::packs::WriterPacks;
 use crate::registry::Opening;
 use crate::search::SearchIndex;
-use crate::storage::{PutWhen, StorageBackend, StorageError};
 use crate::{RegistryError, Settings};
 
 /// The most commands of one commit.
@@ -24,6 +25,9 @@ const MAX_COMMANDS: usize = 4096;
 const MAX_BYTES: usize = 16 << 20;
 /// Above so many answers, a task of the runtime gives them: waking a task from within is much cheaper.
 const ANSWERS_HERE: usize = 8;
+
+/// Up to so many commands, the pack is written on the committer's thread.
+const WRITTEN_HERE: usize = 8;
 
 /// Why the writer stopped, once it has.
 pub(crate) type Stopped = Arc<OnceLock<RegistryError>>;
@@ -35,7 +39,10 @@ pub(crate) struct Committer {
     pub(crate) writer: CatalogWriter,
     pub(crate) search: SearchIndex,
     pub(crate) packs: WriterPacks,
-    pub(crate) storage: Arc<dyn StorageBackend>,
+    pub(crate) pack_writer: PackWriter,
+    /// They share the writer's tail, and let go of its log.
+    pub(crate) readers: Readers,
+    pub(crate) skipped: Skipped,
     pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
@@ -64,64 +71,64 @@ impl Committer {
         Ok(sender)
     }
 
-    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        let mut closing = None;
-        let appends = self.storage.append().is_some();
-        let mut linger = Linger::new(if appends { Duration::ZERO } else { self.settings.linger });
-        while let Some(first) = queue.blocking_recv() {
-            let mut batch = Vec::new();
-            let mut bytes = 0_usize;
-            let mut next = Some(first);
-            let mut lingered = false;
-            while let Some(command) = next {
-                match command {
-                    Command::Close(reply) if closing.is_none() => {
-                        closing = Some(reply);
-                        // What was sent before is still answered.
-                        queue.close();
-                    }
-                    command => {
-                        bytes = bytes.saturating_add(command.bytes());
-                        batch.push(command);
-                    }
-                }
-                let full = batch.len() >= MAX_COMMANDS || bytes >= MAX_BYTES;
-                next = if !full { queue.try_recv().ok() } else { None };
-                if next.is_none() && !full && !lingered && closing.is_none() {
-                    lingered = true;
-                    next = if linger.wait(batch.len()) { queue.try_recv().ok() } else { None };
-                }
+    fn run(mut self, queue: mpsc::Receiver<Command>) {
+        let mut waiting = Waiting { queue, closing: None };
+        let mut linger =
+            Linger::new(if self.pack_writer.appends() { Duration::ZERO } else { self.settings.linger });
+        let mut recent = 0;
+        while let Some(first) = waiting.queue.blocking_recv() {
+            let mut batch = Batch::default();
+            waiting.take(first, &mut batch);
+            waiting.fill(&mut batch);
+            let open = !batch.is_full() && waiting.closing.is_none();
+            if open && linger.wait(batch.commands.len()) {
+                waiting.fill(&mut batch);
             }
+            recent = batch.commands.len().max(recent / 2);
             // After a panic too, callers learn why nothing is written any more, and the folder is given back when it is closed.
-            if !batch.is_empty() && catch_unwind(AssertUnwindSafe(|| self.commit(batch))).is_err() {
+            let commit = || self.commit(batch, &mut waiting, recent);
+            let done = catch_unwind(AssertUnwindSafe(commit));
+            if done.is_err() {
                 let error =
                     RegistryError::stopped("something that the host has lent panicked during a commit");
                 drop(self.stopped.set(error));
             }
             self.heads.send_replace(());
+            recent = recent.max(done.unwrap_or(0));
+            if self.stopped.get().is_none() {
+                self.writer.tidy(&self.readers);
+            }
         }
         let finished = self.finish();
-        if let Some(reply) = closing {
+        if let Some(reply) = waiting.closing {
             Answer::Done(reply, finished).give();
         }
     }
 
-    fn commit(&mut self, batch: Vec<Command>) {
+    /// Makes one durable commit of the batch and of what comes meanwhile, and says how many commands it had.
+    fn commit(&mut self, mut batch: Batch, waiting: &mut Waiting, recent: usize) -> usize {
         if let Some(stopped) = self.stopped.get() {
-            batch.into_iter().for_each(|command| command.refuse(stopped.stopping()).give());
-            return;
+            batch.commands.into_iter().for_each(|command| command.refuse(stopped.stopping()).give());
+            return 0;
         }
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut waiting = batch.into_iter();
-        let Self { writer, packs, storage, runtime, settings, source, opening, .. } = self;
-        let mut context = CommitContext { at: self.clock.now(), packs, source, opening, events: Vec::new() };
-        let written = writer.commit(|commit| {
-            for command in waiting.by_ref() {
+        if batch.commands.is_empty() {
+            return 0;
+        }
+        let mut answers = Vec::with_capacity(batch.commands.len());
+        let mut count = 0;
+        let Self { writer, packs, pack_writer, settings, source, opening, skipped, .. } = self;
+        let at = self.clock.now();
+        let mut context = CommitContext { at, packs, source, opening, skipped, events: Vec::new() };
+        let written = writer.commit(recent, |commit| {
+            // While the index was merged, others have come.
+            waiting.fill(&mut batch);
+            count = batch.commands.len();
+            while let Some(command) = batch.commands.pop_front() {
                 command.apply(commit, &mut context, &mut answers)?;
             }
-            let seal = storage.append().is_none()
+            let seal = !pack_writer.appends()
                 || context.packs.active().is_some_and(|pack| pack.is_full(settings.pack_bytes));
-            write_pack(commit, context.packs, storage, runtime, seal)
+            write_pack(commit, context.packs, pack_writer, seal, count > WRITTEN_HERE)
         });
         match written {
             Ok(()) => {
@@ -133,7 +140,8 @@ impl Committer {
                 self.search.committed(self.writer.last_seq(), &self.runtime);
             }
             Err(error) => {
-                answers.extend(waiting.map(|command| command.refuse(RegistryError::Closed)));
+                let refused = batch.commands.into_iter();
+                answers.extend(refused.map(|command| command.refuse(RegistryError::Closed)));
                 for answer in answers {
                     let error = error.stopping();
                     match answer {
@@ -145,6 +153,7 @@ impl Committer {
                 drop(self.stopped.set(error.stopping()));
             }
         }
+        count
     }
 
     fn give(&self, answers: Vec<Answer>) {
@@ -157,62 +166,89 @@ impl Committer {
 
     /// Seals the active pack, closes the catalog, and gives up the lock.
     fn finish(self) -> Result<(), RegistryError> {
-        let Self { mut writer, mut packs, storage, runtime, stopped, lock, .. } = self;
+        let Self { mut writer, mut packs, mut pack_writer, readers, stopped, lock, .. } = self;
+        readers.close();
         let outcome = if let Some(stopped) = stopped.get() {
             Err(stopped.stopping())
         } else if packs.active().is_some_and(|pack| !pack.is_empty()) {
-            writer.commit(|commit| write_pack(commit, &mut packs, &storage, &runtime, true))
+            writer.commit(0, |commit| write_pack(commit, &mut packs, &mut pack_writer, true, false))
         } else {
             Ok(())
         };
-        let closed = writer.close();
+        pack_writer.close();
+        let closed = writer.close(outcome.is_ok());
         drop(lock);
         outcome.and(closed)
     }
 }
 
-/// Makes the blobs that wait durable, before the commit that refers to them is.
+/// The commands that wait, and who has asked to close.
+struct Waiting {
+    queue: mpsc::Receiver<Command>,
+    closing: Option<oneshot::Sender<Result<(), RegistryError>>>,
+}
+
+/// The commands of one commit.
+#[derive(Default)]
+struct Batch {
+    commands: VecDeque<Command>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.commands.len() >= MAX_COMMANDS || self.bytes >= MAX_BYTES
+    }
+}
+
+impl Waiting {
+    fn take(&mut self, command: Command, batch: &mut Batch) {
+        match command {
+            Command::Close(reply) if self.closing.is_none() => {
+                self.closing = Some(reply);
+                // What was sent before is still answered.
+                self.queue.close();
+            }
+            command => {
+                batch.bytes = batch.bytes.saturating_add(command.bytes());
+                batch.commands.push_back(command);
+            }
+        }
+    }
+
+    /// Takes all that wait, as far as there is room.
+    fn fill(&mut self, batch: &mut Batch) {
+        while !batch.is_full() {
+            let Ok(command) = self.queue.try_recv() else { return };
+            self.take(command, batch);
+        }
+    }
+}
+
+/// Makes the blobs that wait durable, before the commit that refers to them is; meanwhile writes its rows.
 fn write_pack(
     commit: &mut Commit<'_>,
     packs: &mut WriterPacks,
-    storage: &Arc<dyn StorageBackend>,
-    runtime: &Handle,
+    pack_writer: &mut PackWriter,
     seal: bool,
+    beside: bool,
 ) -> Result<(), RegistryError> {
     let Some(pack) = packs.active() else { return Ok(()) };
     if seal {
         pack.seal();
         commit.add_sealed_pack(pack.name, pack.length())?;
     }
-    let (name, key) = (pack.name, pack.name.key());
-    if let Some((offset, bytes)) = pack.take_pending() {
-        let written = match storage.append() {
-            Some(append) => append.grow(&key, offset, bytes),
-            None => {
-                let storage = Arc::clone(storage);
-                wait(runtime, async move { storage.put(&key, bytes, PutWhen::Absent).await })
-                    .and_then(|written| written)
-            }
-        };
-        written.map_err(|source| RegistryError::Storage { what: format!("writing {name}"), source })?;
+    let name = pack.name;
+    let pending = pack.take_pending();
+    let writing =
+        pending.map(|(offset, bytes)| pack_writer.begin(name, offset, bytes, beside)).transpose()?;
+    let rows = commit.write_rows();
+    if let Some(writing) = writing {
+        writing.wait()?;
     }
+    rows?;
     if seal {
         packs.finish();
     }
     Ok(())
-}
-
-/// Runs a future of the storage on the runtime, and waits for it on this thread.
-fn wait<T: Send + 'static>(
-    runtime: &Handle,
-    future: impl Future<Output = T> + Send + 'static,
-) -> Result<T, StorageError> {
-    let (sender, receiver) = oneshot::channel();
-    drop(runtime.spawn(async move { drop(sender.send(future.await)) }));
-    receiver.blocking_recv().map_err(|_| {
-        StorageError::new(
-            ErrorKind::Unavailable,
-            "it panicked, or the runtime that opened the registry ended",
-        )
-    })
 }

@@ -36,6 +36,43 @@ pub struct Entry {
     pub deprecated: Option<String>,
 }
 
+impl Entry {
+    /// About how many bytes its texts take in memory.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        let metadata = &self.metadata;
+        let words = metadata.authors.iter().chain(&metadata.tags).map(String::len);
+        let labels = metadata
+            .labels
+            .iter()
+            .chain(&self.labels)
+            .map(|(key, value)| key.len().saturating_add(value.len()));
+        let pieces: usize = words.chain(labels).map(|bytes| bytes.saturating_add(PIECE_BYTES)).sum();
+        let texts = [&metadata.description, &metadata.license, &self.media_type];
+        let texts: usize =
+            texts.into_iter().chain(&self.yanked).chain(&self.deprecated).map(String::len).sum();
+        let needs = metadata.dependencies.len().saturating_mul(4 * PIECE_BYTES);
+        let built = if metadata.build.is_some() { 8 * PIECE_BYTES } else { 0 };
+        let pieces = pieces.saturating_add(needs).saturating_add(built);
+        pieces.saturating_add(texts).saturating_add(json_bytes(&metadata.extra)) as u64
+    }
+}
+
+/// What each text takes besides its characters.
+const PIECE_BYTES: usize = 64;
+
+fn json_bytes(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    let inner: usize = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(json_bytes).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| key.len().saturating_add(json_bytes(value))).sum()
+        }
+    };
+    if value.is_null() { 0 } else { inner.saturating_add(PIECE_BYTES) }
+}
+
 /// A version with its bytes, which were compared with its digest.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -7,7 +7,7 @@ use mcp_core::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::blob::Blob;
-use crate::bump::{Head, numbered};
+use crate::bump::{Head, Skipped, numbered};
 use crate::catalog::{Class, Commit, Snapshot, VersionHit, needed};
 use crate::chunked::CHUNKED_FROM_BYTES;
 use crate::command::{Command, CommitContext};
@@ -311,7 +311,7 @@ impl PublishCommand {
         }
         let version = match &self.target {
             Target::Exact(version) => {
-                if let Some(hit) = commit.now().version(&self.name, version)? {
+                if let Some(hit) = commit.version(&self.name, version)? {
                     let found = self.compare(commit, hit, version)?;
                     let about = (&found.artifact.name, Some(&found.artifact.version));
                     self.request.note(commit, context, &self.actor, about, found.seq)?;
@@ -319,7 +319,7 @@ impl PublishCommand {
                 }
                 version.clone()
             }
-            Target::Next(bump) => next_version(commit, &self.name, bump)?,
+            Target::Next(bump) => next_version(commit, context.skipped, &self.name, bump)?,
             Target::After { head, bump } => {
                 let now = highest_live(commit.now(), &self.name)?.map(|hit| hit.seq);
                 if now != *head {
@@ -332,12 +332,12 @@ impl PublishCommand {
                         self.request.note(commit, context, &self.actor, about, found.seq)?;
                         return Ok(found);
                     }
-                    (Some(bump), _) => next_version(commit, &self.name, bump)?,
-                    (None, None) => next_version(commit, &self.name, &Bump::Minor)?,
+                    (Some(bump), _) => next_version(commit, context.skipped, &self.name, bump)?,
+                    (None, None) => next_version(commit, context.skipped, &self.name, &Bump::Minor)?,
                 }
             }
         };
-        let known = commit.now().location(&self.blob.digest)?;
+        let known = commit.location(&self.blob.digest)?;
         let location = match known {
             Some(location) => location,
             None => match &self.deposit {
@@ -361,8 +361,9 @@ impl PublishCommand {
             }),
             body: self.body.clone(),
         };
-        commit.publish(&row, location, known.is_none())?;
-        commit.add_dependencies((&self.name, &version), &self.needed, row.seq)?;
+        let seq = row.seq;
+        commit.publish(row, location, known.is_none())?;
+        commit.add_dependencies((&self.name, &version), &self.needed, seq)?;
         let artifact = ArtifactRef::new(self.name.clone(), version);
         let event = ArtifactPublished::new(
             artifact.clone(),
@@ -371,7 +372,7 @@ impl PublishCommand {
             known.is_some(),
             self.actor.clone(),
         );
-        context.tell(&artifact, row.seq, RegistryEvent::Published(event));
+        context.tell(&artifact, seq, RegistryEvent::Published(event));
         if known.is_some() {
             let event = ArtifactDeduplicated::new(artifact.clone(), self.blob.digest, self.blob.size);
             context.tell_apart(&artifact, RegistryEvent::Deduplicated(event));
@@ -379,7 +380,7 @@ impl PublishCommand {
         Ok(Published {
             artifact,
             digest: self.blob.digest,
-            seq: row.seq,
+            seq,
             created: true,
             deduplicated: known.is_some(),
         })
@@ -388,7 +389,7 @@ impl PublishCommand {
     /// The answer to the first command with this request id.
     fn answered_before(&self, commit: &Commit<'_>) -> Result<Option<Published>, RegistryError> {
         let Some(id) = self.request.id() else { return Ok(None) };
-        let Some(row) = commit.now().request(&id)? else { return Ok(None) };
+        let Some(row) = commit.request(&id)? else { return Ok(None) };
         if row.kind == RowKind::Answered && self.request.is_of(&row)? {
             let by = row.read_body::<AnsweredBody>()?.by;
             return published(&commit.now().row(by)?.row).map(Some);
@@ -466,17 +467,27 @@ pub(crate) fn highest_live(now: Snapshot<'_>, name: &Name) -> Result<Option<Vers
 }
 
 /// The version that `bump` gives with everything committed and in this commit.
-fn next_version(commit: &Commit<'_>, name: &Name, bump: &Bump) -> Result<Version, RegistryError> {
+fn next_version(
+    commit: &Commit<'_>,
+    skipped: &mut Skipped,
+    name: &Name,
+    bump: &Bump,
+) -> Result<Version, RegistryError> {
     let highest = |class| -> Result<Option<Version>, RegistryError> {
         let hit = commit.now().highest(name, class, None)?;
         hit.map(|hit| Ok(published(&commit.now().row(hit.seq)?.row)?.artifact.version)).transpose()
     };
     let head = Head { release: highest(Class::Release)?, pre_release: highest(Class::PreRelease)? };
     let Bump::Pre(id) = bump else {
-        let mut version = bump.first(&head)?;
-        while commit.now().version(name, &version)?.is_some() {
+        let first = bump.first(&head)?;
+        if commit.version(name, &first)?.is_none() {
+            return Ok(first);
+        }
+        let mut version = skipped.behind(name, bump, &first).unwrap_or_else(|| first.clone());
+        while commit.version(name, &version)?.is_some() {
             version = bump.next(&version)?;
         }
+        skipped.note(name, bump, first, version.clone());
         return Ok(version);
     };
     let target = bump.pre_release_target(&head)?;

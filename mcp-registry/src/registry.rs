@@ -13,6 +13,7 @@ use crate::command::Command;
 use crate::committer::Stopped;
 use crate::pack::PackName;
 use crate::packs::PackNames;
+use crate::remembered::Remembered;
 use crate::search::SearchIndex;
 use crate::storage::StorageBackend;
 use crate::{RegistryError, Settings};
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) classify: Option<Arc<dyn Classify>>,
     pub(crate) turns: Turns,
     pub(crate) search: SearchIndex,
+    pub(crate) remembered: Arc<Remembered>,
     /// `None` for a handle that reads only.
     pub(crate) writer: Option<Writer>,
     pub(crate) opening: Arc<Opening>,
@@ -151,6 +153,10 @@ impl Registry {
 
     pub(crate) fn readers(&self) -> &Readers {
         &self.shared.readers
+    }
+
+    pub(crate) fn remembered(&self) -> &Arc<Remembered> {
+        &self.shared.remembered
     }
 
     pub(crate) fn search_index(&self) -> &SearchIndex {

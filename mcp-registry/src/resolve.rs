@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use mcp_core::{ArtifactCorrupt, ArtifactRef, Digest, Id, Name, RegistryEvent, Requirement, Version};
 
 use crate::blob::open_record;
@@ -89,7 +91,7 @@ impl Registry {
     /// # Errors
     /// `Corrupt` or `Unavailable` when the catalog cannot be read.
     pub async fn catalog_id(&self) -> Result<Id, RegistryError> {
-        Ok(self.readers().read(|now| now.identity()).await?.id)
+        Ok(self.readers().look_up(|now| now.identity()).await?.id)
     }
 
     pub(crate) async fn locate(
@@ -98,12 +100,38 @@ impl Registry {
         select: Select,
     ) -> Result<(Entry, Location), RegistryError> {
         let selection = select.selection()?;
-        let name = name.clone();
-        self.readers().read(move |now| now.entry(find(now, &name, &selection)?)).await
+        let readers = self.readers();
+        let Selection::Exact(version) = selection else {
+            let name = name.clone();
+            return readers.look_up(move |now| now.entry(find(now, &name, &selection)?)).await;
+        };
+        let key = (name.clone(), version);
+        if readers.is_beside_writer()
+            && let Some(known) = self.remembered().find(&key, readers.changes())
+        {
+            // A closed handle gives nothing, also not from memory.
+            return if readers.is_closed() { Err(RegistryError::Closed) } else { Ok(known) };
+        }
+        let (remembered, known) = (Arc::clone(self.remembered()), readers.clone());
+        let found = readers.look_up(move |now| {
+            if let Some(found) = remembered.find(&key, known.changes()) {
+                return Ok(found);
+            }
+            let hit = find(now, &key.0, &Selection::Exact(key.1.clone()))?;
+            let (entry, location) = now.entry(hit)?;
+            remembered.keep(key, &entry, location, now.horizon());
+            Ok((entry, location))
+        });
+        found.await
     }
 
     /// Reads and checks the bytes of `entry`.
     pub(crate) async fn content(&self, entry: Entry, location: Location) -> Result<Content, RegistryError> {
+        // What does not become smaller is stored as it is: a row that says more must not make anyone allocate.
+        if location.record_bytes > entry.size.saturating_add(entry.size / 1024).saturating_add(FRAME_BYTES) {
+            let reason = format!("its row gives it {} bytes of its pack", location.record_bytes);
+            return Err(self.damaged(&entry.artifact, location.to_string(), reason));
+        }
         let range = location.offset..location.offset.saturating_add(location.record_bytes);
         let read = self.storage().read(&location.pack.key(), range).await;
         let opened = match read {
@@ -132,6 +160,9 @@ impl Registry {
         RegistryError::Corrupt { what: artifact.to_string(), place, reason }
     }
 }
+
+/// What frames a blob takes less than this and a 1024th of it.
+const FRAME_BYTES: u64 = 4096;
 
 /// From this size on, checking bytes leaves the caller's thread.
 const HEAVY_BYTES: u64 = 64 << 10;

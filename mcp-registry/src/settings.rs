@@ -38,6 +38,8 @@ pub struct Settings {
     pub compress_from_bytes: u64,
     /// How many reads use the catalog at the same time.
     pub read_connections: usize,
+    /// How much of what the catalog says of versions is kept in memory, for reads by exact version.
+    pub entry_cache_bytes: u64,
 }
 
 impl Default for Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             compression_level: 3,
             compress_from_bytes: 4 << 10,
             read_connections: 4,
+            entry_cache_bytes: 32 << 20,
         }
     }
 }

@@ -26,7 +26,7 @@ impl Registry {
     /// # Errors
     /// `Corrupt` or `Unavailable` when the catalog cannot be read.
     pub async fn stats(&self) -> Result<Stats, RegistryError> {
-        let totals = self.readers().read(|snapshot| snapshot.totals()).await?;
+        let totals = self.readers().look_up(|snapshot| snapshot.totals()).await?;
         Ok(Stats {
             versions: totals.versions,
             names: totals.names,

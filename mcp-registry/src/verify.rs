@@ -179,8 +179,7 @@ impl Registry {
         let watch = Watch::new(Box::new(progress));
         let _stop = StopWhenDropped(watch.clone());
         let watching = watch.clone();
-        let (mut found, replay) =
-            self.readers().read(move |now| now.in_transaction(|now| Replay::check(now, &watching))).await?;
+        let (mut found, replay) = self.readers().read(move |now| Replay::check(now, &watching)).await?;
         let (stored, sealed) = (replay.stored, replay.sealed);
         watch.tell(|progress| {
             progress.all_blobs = stored.len() as u64;

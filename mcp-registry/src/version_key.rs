@@ -56,6 +56,21 @@ impl VersionKey {
         (from, to)
     }
 
+    /// It precedes all keys.
+    pub(crate) const fn first() -> Self {
+        Self(Vec::new())
+    }
+
+    /// It follows all keys.
+    pub(crate) fn last() -> Self {
+        Self(vec![u8::MAX])
+    }
+
+    /// A key as it was stored.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,6 +1,6 @@
 use mcp_core::{ArtifactRef, ArtifactYanked, Name, Principal, RegistryEvent, Version};
 
-use crate::catalog::Commit;
+use crate::catalog::{Commit, VersionHit};
 use crate::command::{Command, CommitContext};
 use crate::feed::{Row, RowKind, YankBody};
 use crate::request::Request;
@@ -90,8 +90,9 @@ impl YankCommand {
             return self.request.note(commit, context, &self.actor, (&name, Some(&version)), by);
         }
         let version = commit.now().row(hit.seq)?.row.version.unwrap_or(version);
+        let seq = commit.next_seq();
         let row = Row {
-            seq: commit.next_seq(),
+            seq,
             kind: if self.yanked { RowKind::Yanked } else { RowKind::Unyanked },
             at: context.at,
             actor: self.actor.clone(),
@@ -102,10 +103,10 @@ impl YankCommand {
             body: self.request.encode(&YankBody { reason: self.reason.clone() })?,
         };
         commit.append(&row, None)?;
-        commit.set_yank(&name, &version, self.yanked.then_some(row.seq))?;
+        commit.set_yank(&name, &version, VersionHit { seq: hit.seq, yank: self.yanked.then_some(seq) }, seq);
         let artifact = ArtifactRef::new(name, version);
         let event = ArtifactYanked::new(artifact.clone(), self.yanked, self.reason, self.actor);
-        context.tell(&artifact, row.seq, RegistryEvent::Yanked(event));
+        context.tell(&artifact, seq, RegistryEvent::Yanked(event));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ impl Snapshot<'_> {
     pub(crate) fn channels(&self, name: &Name, after: &str, limit: usize) -> Result<Vec<Row>, RegistryError> {
         let fail = |error| failed("list channels", error);
         let sql = "SELECT seq FROM channel WHERE name = ?1 AND channel > ?2 ORDER BY channel";
-        let mut statement = self.0.prepare_cached(sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
         let mut found = statement.query(params![name.as_str(), after]).map_err(fail)?;
         let mut rows = Vec::new();
         while rows.len() < limit {

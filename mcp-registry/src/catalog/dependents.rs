@@ -22,7 +22,7 @@ impl Snapshot<'_> {
     ) -> Result<Vec<u64>, RegistryError> {
         let fail = |error| failed("list dependents", error);
         let sql = "SELECT seq FROM dependent WHERE dependency = ?1 AND (name, key) > (?2, ?3) ORDER BY name, key LIMIT ?4";
-        let mut statement = self.0.prepare_cached(sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
         // No name is empty: everything stands behind this.
         let name = after.map_or("", |(name, _)| name.as_str());
         let key = after.map(|(_, version)| VersionKey::of(version));
@@ -42,7 +42,7 @@ impl Snapshot<'_> {
     ) -> Result<Option<Name>, RegistryError> {
         let fail = |error| failed("list dependents", error);
         let sql = "SELECT name FROM dependent WHERE dependency = ?1 AND name > ?2 ORDER BY name LIMIT 1";
-        let mut statement = self.0.prepare_cached(sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
         let found: Option<String> = statement
             .query_row(params![dependency.as_str(), after], |row| row.get(0))
             .optional()
@@ -59,7 +59,7 @@ impl Snapshot<'_> {
     ) -> Result<bool, RegistryError> {
         let fail = |error| failed("find a dependent", error);
         let sql = "SELECT 1 FROM dependent WHERE dependency = ?1 AND name = ?2 AND key = ?3 AND seq = ?4";
-        let mut statement = self.0.prepare_cached(sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
         let key = VersionKey::of(version);
         statement
             .exists(params![dependency.as_str(), name.as_str(), key.as_bytes(), signed(seq)?])

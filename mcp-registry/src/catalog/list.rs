@@ -1,13 +1,15 @@
 use std::collections::BTreeSet;
 
 use mcp_core::{Artifact, ArtifactRef, Digest, ErrorKind, Holder, Name, Timestamp};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::query::{Snapshot, VersionHit, digest_prefix};
+use super::query::{Class, Snapshot, VersionHit, digest_prefix};
+use super::walk::ClassWalk;
 use super::{CatalogIdentity, failed, schema, signed, unsigned};
 use crate::RegistryError;
 use crate::entry::Entry;
+use crate::interval::KeyRange;
 use crate::pack::PackName;
 use crate::pin::Pinned;
 use crate::version_key::VersionKey;
@@ -29,7 +31,7 @@ impl Snapshot<'_> {
         let fail = |error| failed(what, error);
         // One seek for each name, however many versions it has.
         let mut seek = self
-            .0
+            .connection
             .prepare_cached("SELECT name FROM version WHERE name >= ?1 ORDER BY name LIMIT 1")
             .map_err(fail)?;
         let mut names: Vec<Name> = Vec::new();
@@ -38,13 +40,15 @@ impl Snapshot<'_> {
         let mut from = if after < prefix { prefix.to_owned() } else { behind(after) };
         while names.len() < limit {
             let mut found = seek.query([&from]).map_err(fail)?;
-            let Some(row) = found.next().map_err(fail)? else { break };
-            let name: String = row.get(0).map_err(fail)?;
-            if !name.starts_with(prefix) {
+            let row = found.next().map_err(fail)?;
+            let merged = row.map(|row| row.get::<_, String>(0)).transpose().map_err(fail)?;
+            let merged = merged.map(|name| name.parse::<Name>()).transpose()?;
+            let Some(name) = merged.into_iter().chain(self.tail.next_name(&from)).min() else { break };
+            if !name.as_str().starts_with(prefix) {
                 break;
             }
-            from = behind(&name);
-            names.push(name.parse()?);
+            from = behind(name.as_str());
+            names.push(name);
         }
         Ok(names)
     }
@@ -57,38 +61,29 @@ impl Snapshot<'_> {
         below: Option<&VersionKey>,
         limit: usize,
     ) -> Result<Vec<Entry>, RegistryError> {
-        let what = "list versions";
-        let fail = |error| failed(what, error);
-        // Each of the four runs is read backwards, and no further than the limit.
-        let run = |class: i64| {
-            format!(
-                "SELECT * FROM (SELECT key, seq, yank FROM version WHERE name = ?1 AND class = {class} \
-             AND (?2 IS NULL OR key < ?2) ORDER BY key DESC LIMIT ?3)"
-            )
-        };
-        let sql = format!(
-            "{} UNION ALL {} UNION ALL {} UNION ALL {} ORDER BY 1 DESC LIMIT ?3",
-            run(0),
-            run(1),
-            run(2),
-            run(3)
-        );
-        let mut statement = self.0.prepare_cached(&sql).map_err(fail)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = statement
-            .query_map(params![name.as_str(), below.map(VersionKey::as_bytes), limit], |row| {
-                Ok((row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?))
-            })
-            .map_err(fail)?;
+        let range = below.map(|below| KeyRange { from: VersionKey::first(), to: Some(below.clone()) });
+        let mut tables = Vec::with_capacity(Class::ALL.len());
+        for _ in Class::ALL {
+            tables.push(ClassWalk::statement(self.connection)?);
+        }
+        let mut walks = Vec::with_capacity(Class::ALL.len());
+        for (class, table) in Class::ALL.into_iter().zip(&mut tables) {
+            let mut walk = ClassWalk::new(self.tail, table, name, class, range.as_ref())?;
+            let next = walk.step()?;
+            walks.push((next, walk));
+        }
         let mut entries = Vec::new();
-        for hit in found {
-            let (seq, yank) = hit.map_err(fail)?;
-            let hit = VersionHit { seq: unsigned(seq)?, yank: yank.map(unsigned).transpose()? };
-            match self.entry(hit) {
-                Ok((entry, _)) => entries.push(entry),
-                Err(error) if error.kind() == ErrorKind::Corrupt => {}
-                Err(error) => return Err(error),
+        while entries.len() < limit {
+            let heads = walks.iter_mut().filter(|(next, _)| next.is_some());
+            let Some((next, walk)) = heads.max_by(|(a, _), (b, _)| key_of(a).cmp(&key_of(b))) else { break };
+            if let Some((_, hit)) = next.take() {
+                match self.entry(hit) {
+                    Ok((entry, _)) => entries.push(entry),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                    Err(error) => return Err(error),
+                }
             }
+            *next = walk.step()?;
         }
         Ok(entries)
     }
@@ -98,7 +93,7 @@ impl Snapshot<'_> {
         let what = "list pins";
         let fail = |error| failed(what, error);
         let mut statement = self
-            .0
+            .connection
             .prepare_cached(
                 "SELECT p.holder, r.name, r.version, r.digest, p.expires FROM pin p JOIN row r ON r.seq = p.publish \
                  WHERE p.expires IS NULL OR p.expires > ?1 ORDER BY p.holder, p.publish",
@@ -119,27 +114,14 @@ impl Snapshot<'_> {
     }
 
     pub(crate) fn totals(&self) -> Result<Totals, RegistryError> {
-        let what = "read the totals";
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
-        };
-        let sql = "SELECT versions, names, blobs, logical_bytes, stored_bytes FROM total";
-        let [versions, names, blobs, logical_bytes, stored_bytes] =
-            self.0.query_row(sql, [], read).map_err(|error| failed(what, error))?;
-        Ok(Totals {
-            versions: unsigned(versions)?,
-            names: unsigned(names)?,
-            blobs: unsigned(blobs)?,
-            logical_bytes: unsigned(logical_bytes)?,
-            stored_bytes: unsigned(stored_bytes)?,
-        })
+        totals(self.connection)
     }
 
     /// The sealed packs, with their sizes.
     pub(crate) fn sealed_packs(&self) -> Result<Vec<(PackName, u64)>, RegistryError> {
         let what = "list packs";
         let mut statement = self
-            .0
+            .connection
             .prepare_cached("SELECT epoch, number, bytes FROM pack ORDER BY epoch, number")
             .map_err(|error| failed(what, error))?;
         let found = statement
@@ -155,26 +137,66 @@ impl Snapshot<'_> {
             .collect()
     }
 
-    /// How many rows the table `table` of this module has.
+    /// How many entries the index `table` has.
     pub(crate) fn count(&self, table: &'static str) -> Result<u64, RegistryError> {
-        let count = self.0.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-        unsigned(count.map_err(|error| failed("count rows", error))?)
+        let count = self.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        let merged = unsigned(count.map_err(|error| failed("count rows", error))?)?;
+        // What is in the tail only comes to it, what the tail says went away leaves it.
+        let (mut more, mut fewer) = (0_u64, 0_u64);
+        let mut tell = |is: bool, was: bool| {
+            more = more.saturating_add(u64::from(is && !was));
+            fewer = fewer.saturating_add(u64::from(was && !is));
+        };
+        match table {
+            "version" => {
+                let sql = "SELECT 1 FROM version WHERE name = ?1 AND class = ?2 AND key = ?3";
+                for ((name, class, key), state) in self.tail.all_versions() {
+                    let key = params![name.as_str(), class as i64, key.as_bytes()];
+                    tell(state.is_some(), self.is_in_table(sql, key)?);
+                }
+            }
+            "digest" => {
+                for (prefix, name, seq) in self.tail.all_digests() {
+                    tell(
+                        true,
+                        self.is_in_table(
+                            DIGEST,
+                            params![prefix, name.as_ref().map(Name::as_str), signed(seq)?],
+                        )?,
+                    );
+                }
+            }
+            "request" => {
+                for id in self.tail.all_requests().keys() {
+                    tell(
+                        true,
+                        self.is_in_table("SELECT 1 FROM request WHERE id = ?1", params![id.as_str()])?,
+                    );
+                }
+            }
+            _ => {}
+        }
+        Ok(merged.saturating_add(more).saturating_sub(fewer))
+    }
+
+    fn is_in_table(&self, sql: &str, key: impl rusqlite::Params) -> Result<bool, RegistryError> {
+        let fail = |error| failed("find an index entry", error);
+        self.connection.prepare_cached(sql).map_err(fail)?.exists(key).map_err(fail)
     }
 
     /// Whether the digest of the publish at `seq` is indexed under its name.
     pub(crate) fn has_digest(&self, digest: &Digest, name: &Name, seq: u64) -> Result<bool, RegistryError> {
-        let fail = |error| failed("find a digest", error);
-        let mut statement = self
-            .0
-            .prepare_cached("SELECT 1 FROM digest WHERE prefix = ?1 AND name = ?2 AND seq = ?3")
-            .map_err(fail)?;
-        statement.exists(params![digest_prefix(digest), name.as_str(), signed(seq)?]).map_err(fail)
+        let prefix = digest_prefix(digest);
+        if self.tail.has_digest(&(prefix, Some(name.clone()), seq)) {
+            return Ok(true);
+        }
+        self.is_in_table(DIGEST, params![prefix, name.as_str(), signed(seq)?])
     }
 
     /// What the database itself finds wrong with its pages and indexes; empty when nothing.
     pub(crate) fn integrity(&self) -> Result<Vec<String>, RegistryError> {
         let fail = |error| failed("check the database", error);
-        let mut statement = self.0.prepare("PRAGMA integrity_check(100)").map_err(fail)?;
+        let mut statement = self.connection.prepare("PRAGMA integrity_check(100)").map_err(fail)?;
         let found = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fail)?;
         let mut faults = found.collect::<Result<Vec<_>, _>>().map_err(fail)?;
         faults.retain(|fault| fault != "ok");
@@ -184,23 +206,50 @@ impl Snapshot<'_> {
     /// The rows of the yanks that stand.
     pub(crate) fn yanks(&self) -> Result<BTreeSet<u64>, RegistryError> {
         let fail = |error| failed("list yanks", error);
-        let sql = "SELECT yank FROM version WHERE yank IS NOT NULL OR class >= 2";
-        let mut statement = self.0.prepare_cached(sql).map_err(fail)?;
-        let found = statement.query_map([], |row| row.get::<_, Option<i64>>(0)).map_err(fail)?;
-        // One that is marked by its class only leads to no row.
-        found.map(|yank| unsigned(yank.map_err(fail)?.unwrap_or(0))).collect()
+        let tail = self.tail.all_versions();
+        let sql = "SELECT name, class, key, yank FROM version WHERE yank IS NOT NULL OR class >= 2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
+        let mut found = statement.query([]).map_err(fail)?;
+        let mut yanks = BTreeSet::new();
+        while let Some(row) = found.next().map_err(fail)? {
+            let name: Name = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(fail)?.parse()?;
+            let key = VersionKey::from_bytes(row.get(2).map_err(fail)?);
+            let class = Class::from_number(row.get(1).map_err(fail)?);
+            if class.is_some_and(|class| tail.contains_key(&(name, class, key))) {
+                continue;
+            }
+            // One that is marked by its class only leads to no row.
+            yanks.insert(unsigned(row.get::<_, Option<i64>>(3).map_err(fail)?.unwrap_or(0))?);
+        }
+        let newer = tail.into_iter().filter_map(|((_, class, _), state)| Some((class, state?.yank)));
+        yanks.extend(newer.filter(|(class, _)| class.is_yanked()).map(|(_, yank)| yank.unwrap_or(0)));
+        Ok(yanks)
     }
 
     pub(crate) fn identity(&self) -> Result<CatalogIdentity, RegistryError> {
-        schema::identity(self.0)
+        schema::identity(self.connection)
     }
+}
 
-    /// All of `work` sees one state.
-    pub(crate) fn in_transaction<T>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
-        let _transaction = self.0.unchecked_transaction().map_err(|error| failed("begin to read", error))?;
-        work(self)
-    }
+const DIGEST: &str = "SELECT 1 FROM digest WHERE prefix = ?1 AND name = ?2 AND seq = ?3";
+
+fn key_of(next: &Option<(VersionKey, VersionHit)>) -> Option<&VersionKey> {
+    next.as_ref().map(|(key, _)| key)
+}
+
+pub(super) fn totals(connection: &Connection) -> Result<Totals, RegistryError> {
+    let what = "read the totals";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
+    };
+    let sql = "SELECT versions, names, blobs, logical_bytes, stored_bytes FROM total";
+    let [versions, names, blobs, logical_bytes, stored_bytes] =
+        connection.query_row(sql, [], read).map_err(|error| failed(what, error))?;
+    Ok(Totals {
+        versions: unsigned(versions)?,
+        names: unsigned(names)?,
+        blobs: unsigned(blobs)?,
+        logical_bytes: unsigned(logical_bytes)?,
+        stored_bytes: unsigned(stored_bytes)?,
+    })
 }

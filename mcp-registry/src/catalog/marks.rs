@@ -22,8 +22,10 @@ pub(crate) struct Marks {
 impl Snapshot<'_> {
     pub(crate) fn marks(&self, publish: u64) -> Result<Marks, RegistryError> {
         let fail = |error| failed("find the marks of a version", error);
-        let mut statement =
-            self.0.prepare_cached("SELECT labels, deprecation FROM mark WHERE publish = ?1").map_err(fail)?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT labels, deprecation FROM mark WHERE publish = ?1")
+            .map_err(fail)?;
         let found = statement
             .query_row([signed(publish)?], |row| {
                 Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))

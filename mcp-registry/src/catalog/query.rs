@@ -1,6 +1,8 @@
 use mcp_core::{ArtifactRef, Digest, Name, RequestId, Timestamp, Version};
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, ToSql, params};
 
+use super::tail::View;
+use super::walk::ClassWalk;
 use super::{failed, signed, unsigned};
 use crate::entry::{Entry, Location};
 use crate::feed::{Row, RowContent, RowKind, YankBody};
@@ -10,7 +12,7 @@ use crate::version_key::VersionKey;
 use crate::{Metadata, RegistryError};
 
 /// In which of four runs a version of a name is indexed: so the highest of a kind is the last of its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     Release = 0,
     PreRelease = 1,
@@ -19,6 +21,19 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Release, Self::PreRelease, Self::YankedRelease, Self::YankedPreRelease];
+
+    /// By the number that is stored.
+    pub(super) fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| *class as i64 == number)
+    }
+
+    /// Whether the versions of this run are yanked.
+    pub(super) const fn is_yanked(self) -> bool {
+        matches!(self, Self::YankedRelease | Self::YankedPreRelease)
+    }
+
     pub(crate) fn of(version: &Version, yanked: bool) -> Self {
         match (version.is_pre_release(), yanked) {
             (false, false) => Self::Release,
@@ -46,15 +61,14 @@ pub(crate) struct StoredRow {
     pub(crate) location: Option<Location>,
 }
 
-const COLUMNS: &str = "seq, chain, kind, at, actor, request, name, version, digest, sha256, size, media_type, body, \
-                       pack_epoch, pack_number, pack_offset, record_bytes";
+const ROW: &str = "SELECT seq, chain, kind, at, actor, request, name, version, digest, sha256, size, media_type, body, \
+                   pack_epoch, pack_number, pack_offset, record_bytes FROM row WHERE seq = ?1";
+const ROWS: &str = "SELECT seq, chain, kind, at, actor, request, name, version, digest, sha256, size, media_type, body, \
+                    pack_epoch, pack_number, pack_offset, record_bytes FROM row WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-type Hit = (i64, Option<i64>);
-
-fn hit(found: Option<Hit>) -> Result<Option<VersionHit>, RegistryError> {
-    found
-        .map(|(seq, yank)| Ok(VersionHit { seq: unsigned(seq)?, yank: yank.map(unsigned).transpose()? }))
-        .transpose()
+/// A hit as the table of versions has it.
+pub(super) fn version_hit((seq, yank): (i64, Option<i64>)) -> Result<VersionHit, RegistryError> {
+    Ok(VersionHit { seq: unsigned(seq)?, yank: yank.map(unsigned).transpose()? })
 }
 
 fn one<T>(
@@ -68,26 +82,51 @@ fn one<T>(
     statement.query_row(parameters, read).optional().map_err(|error| failed(what, error))
 }
 
-/// Reads of the catalog through one connection: what a reader sees, or a commit that is being made.
+/// Reads of the catalog as it was at one moment: what a reader sees, or a commit that is being made.
 #[derive(Clone, Copy)]
-pub(crate) struct Snapshot<'a>(pub(super) &'a Connection);
+pub(crate) struct Snapshot<'a> {
+    /// In a transaction.
+    pub(super) connection: &'a Connection,
+    /// The part of the indexes that is not in the tables yet.
+    pub(super) tail: &'a View,
+    /// Rows of a commit that are not in the table yet; consecutive.
+    pub(super) pending: &'a [StoredRow],
+}
 
 impl Snapshot<'_> {
+    /// The last row that it sees.
+    pub(crate) const fn horizon(&self) -> u64 {
+        self.tail.horizon
+    }
+
     /// This version, yanked or not; build metadata does not count.
     pub(crate) fn version(
         &self,
         name: &Name,
         version: &Version,
     ) -> Result<Option<VersionHit>, RegistryError> {
-        let (live, yanked) = (Class::of(version, false) as i64, Class::of(version, true) as i64);
+        let classes = [Class::of(version, false), Class::of(version, true)];
+        let key = VersionKey::of(version);
+        match self.tail.version(name, classes, &key) {
+            None => self.version_in_table(name, classes, &key),
+            found => Ok(found),
+        }
+    }
+
+    fn version_in_table(
+        &self,
+        name: &Name,
+        [live, yanked]: [Class; 2],
+        key: &VersionKey,
+    ) -> Result<Option<VersionHit>, RegistryError> {
         let found = one(
-            self.0,
+            self.connection,
             "find a version",
             "SELECT seq, yank FROM version WHERE name = ?1 AND class IN (?2, ?3) AND key = ?4",
-            &[&name.as_str(), &live, &yanked, &VersionKey::of(version).as_bytes()],
+            &[&name.as_str(), &(live as i64), &(yanked as i64), &key.as_bytes()],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        hit(found)
+        found.map(version_hit).transpose()
     }
 
     /// The highest version of `class` within `range`, or of all.
@@ -97,39 +136,17 @@ impl Snapshot<'_> {
         class: Class,
         range: Option<&KeyRange>,
     ) -> Result<Option<VersionHit>, RegistryError> {
-        let what = "find the highest version";
-        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?));
-        let class = class as i64;
-        let found = match range {
-            None => one(
-                self.0,
-                what,
-                "SELECT seq, yank FROM version WHERE name = ?1 AND class = ?2 ORDER BY key DESC LIMIT 1",
-                &[&name.as_str(), &class],
-                read,
-            ),
-            Some(KeyRange { from, to: None }) => one(
-                self.0,
-                what,
-                "SELECT seq, yank FROM version WHERE name = ?1 AND class = ?2 AND key >= ?3 ORDER BY key DESC LIMIT 1",
-                &[&name.as_str(), &class, &from.as_bytes()],
-                read,
-            ),
-            Some(KeyRange { from, to: Some(to) }) => one(
-                self.0,
-                what,
-                "SELECT seq, yank FROM version WHERE name = ?1 AND class = ?2 AND key >= ?3 AND key < ?4 \
-             ORDER BY key DESC LIMIT 1",
-                &[&name.as_str(), &class, &from.as_bytes(), &to.as_bytes()],
-                read,
-            ),
-        }?;
-        hit(found)
+        let mut table = ClassWalk::statement(self.connection)?;
+        let found = ClassWalk::new(self.tail, &mut table, name, class, range)?.step()?;
+        Ok(found.map(|(_, hit)| hit))
     }
 
     pub(crate) fn has_name(&self, name: &Name) -> Result<bool, RegistryError> {
+        if self.tail.has_name(name.as_str()) {
+            return Ok(true);
+        }
         let found = one(
-            self.0,
+            self.connection,
             "find a name",
             "SELECT 1 FROM version WHERE name = ?1 LIMIT 1",
             &[&name.as_str()],
@@ -139,10 +156,17 @@ impl Snapshot<'_> {
     }
 
     pub(crate) fn row(&self, seq: u64) -> Result<StoredRow, RegistryError> {
+        if let Some(row) = self.pending(seq) {
+            return Ok(row.clone());
+        }
         let seq = signed(seq)?;
-        let sql = select("WHERE seq = ?1");
-        one(self.0, "read a row", &sql, &[&seq], |row| Ok(stored_row(row)))?
+        one(self.connection, "read a row", ROW, &[&seq], |row| Ok(stored_row(row)))?
             .ok_or_else(|| RegistryError::corrupt_row(seq, "it is missing"))?
+    }
+
+    fn pending(&self, seq: u64) -> Option<&StoredRow> {
+        let behind = seq.checked_sub(self.pending.first()?.row.seq)?;
+        self.pending.get(usize::try_from(behind).ok()?)
     }
 
     /// Rows behind `after`, at most `limit`, in order. One that cannot be read leaves the others readable.
@@ -152,8 +176,7 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<Vec<Result<StoredRow, RegistryError>>, RegistryError> {
         let fail = |error| failed("read the change feed", error);
-        let sql = select("WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-        let mut statement = self.0.prepare_cached(&sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(ROWS).map_err(fail)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement
             .query_map(params![i64::try_from(after).unwrap_or(i64::MAX), limit], |row| Ok(stored_row(row)))
@@ -210,9 +233,19 @@ impl Snapshot<'_> {
     /// Where bytes with this digest lie, if they are stored.
     pub(crate) fn location(&self, digest: &Digest) -> Result<Option<Location>, RegistryError> {
         let what = "find a digest";
+        let prefix = digest_prefix(digest);
+        let mut entry = self.tail.next_digest(prefix, None);
+        while let Some(found) = entry {
+            let StoredRow { row, location, .. } = self.row(found.2)?;
+            // Another digest that begins alike is as good as impossible, and no reason to hand out its bytes.
+            if row.content.is_some_and(|content| content.digest == *digest) {
+                return Ok(location);
+            }
+            entry = self.tail.next_digest(prefix, Some(&found));
+        }
         let sql = "SELECT r.pack_epoch, r.pack_number, r.pack_offset, r.record_bytes FROM digest d \
                JOIN row r ON r.seq = d.seq WHERE d.prefix = ?1 AND r.digest = ?2 LIMIT 1";
-        let found = one(self.0, what, sql, &[&digest_prefix(digest), digest.as_bytes()], |row| {
+        let found = one(self.connection, what, sql, &[&prefix, digest.as_bytes()], |row| {
             Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
         })?;
         found
@@ -233,14 +266,18 @@ impl Snapshot<'_> {
         digest: &Digest,
     ) -> Result<Option<VersionHit>, RegistryError> {
         let what = "find a digest of a name";
-        let sql = "SELECT d.seq FROM digest d WHERE d.prefix = ?1 AND d.name = ?2 ORDER BY d.seq DESC";
-        let mut statement = self.0.prepare_cached(sql).map_err(|error| failed(what, error))?;
+        let prefix = digest_prefix(digest);
+        let sql = "SELECT seq FROM digest WHERE prefix = ?1 AND name = ?2 ORDER BY seq DESC";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| failed(what, error))?;
         let seqs = statement
-            .query_map(params![digest_prefix(digest), name.as_str()], |row| row.get::<_, i64>(0))
+            .query_map(params![prefix, name.as_str()], |row| row.get::<_, i64>(0))
             .map_err(|error| failed(what, error))?;
+        let merged = seqs.map(|seq| unsigned(seq.map_err(|error| failed(what, error))?));
+        // Those of the tail are the newest; one that is being merged may come twice.
+        let tail = self.tail.digests_of_name(prefix, name);
         let mut last = None;
-        for seq in seqs {
-            let publish = self.row(unsigned(seq.map_err(|error| failed(what, error))?)?)?.row;
+        for seq in tail.into_iter().map(Ok).chain(merged) {
+            let publish = self.row(seq?)?.row;
             if publish.content.as_ref().is_none_or(|content| content.digest != *digest) {
                 continue;
             }
@@ -260,7 +297,7 @@ impl Snapshot<'_> {
     /// Where the channel points: the row that moved it last, or that removed it.
     pub(crate) fn channel(&self, name: &Name, channel: &Name) -> Result<Option<Row>, RegistryError> {
         let found = one(
-            self.0,
+            self.connection,
             "find a channel",
             "SELECT seq FROM channel WHERE name = ?1 AND channel = ?2",
             &[&name.as_str(), &channel.as_str()],
@@ -271,10 +308,11 @@ impl Snapshot<'_> {
 
     /// The row that a request made.
     pub(crate) fn request(&self, id: &RequestId) -> Result<Option<Row>, RegistryError> {
-        let found =
-            one(self.0, "find a request", "SELECT seq FROM request WHERE id = ?1", &[&id.as_str()], |row| {
-                row.get(0)
-            })?;
+        if let Some(seq) = self.tail.request(id.as_str()) {
+            return Ok(Some(self.row(seq)?.row));
+        }
+        let sql = "SELECT seq FROM request WHERE id = ?1";
+        let found = one(self.connection, "find a request", sql, &[&id.as_str()], |row| row.get(0))?;
         found.map(|seq| Ok(self.row(unsigned(seq)?)?.row)).transpose()
     }
 
@@ -285,7 +323,7 @@ impl Snapshot<'_> {
         publish: u64,
     ) -> Result<Option<Option<Timestamp>>, RegistryError> {
         let found = one(
-            self.0,
+            self.connection,
             "find a pin",
             "SELECT expires FROM pin WHERE holder = ?1 AND publish = ?2",
             &[&holder.as_str(), &signed(publish)?],
@@ -293,10 +331,6 @@ impl Snapshot<'_> {
         )?;
         Ok(found.map(|expires| expires.map(Timestamp::from_micros)))
     }
-}
-
-fn select(rest: &str) -> String {
-    format!("SELECT {COLUMNS} FROM row {rest}")
 }
 
 /// The database's errors of single columns become errors of the row: so one damaged row leaves the others readable.

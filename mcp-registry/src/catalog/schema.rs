@@ -70,7 +70,10 @@ pub(super) fn prepare(
         transaction.execute_batch(TABLES).map_err(fail)?;
         transaction.pragma_update(None, "user_version", signed(u64::from(FORMAT))?).map_err(fail)?;
         transaction
-            .execute("INSERT INTO meta VALUES ('catalog', ?1), ('epoch', '0')", [ids.next_id().to_string()])
+            .execute(
+                "INSERT INTO meta VALUES ('catalog', ?1), ('epoch', '0'), ('merged', '0')",
+                [ids.next_id().to_string()],
+            )
             .map_err(fail)?;
     }
     let CatalogIdentity { id, epoch } = identity(&transaction)?;
@@ -103,16 +106,33 @@ pub(super) fn check_format(connection: &Connection) -> Result<u32, RegistryError
 }
 
 pub(super) fn identity(connection: &Connection) -> Result<CatalogIdentity, RegistryError> {
-    let value = |key: &str| {
-        connection
-            .prepare_cached("SELECT value FROM meta WHERE key = ?1")
-            .and_then(|mut statement| statement.query_row([key], |row| row.get::<_, String>(0)).optional())
-            .map_err(|error| failed("read which catalog it is", error))?
-            .ok_or_else(|| corrupt("it does not say which it is"))
-    };
-    let id: Id = value("catalog")?.parse().map_err(|_| corrupt("its id is not one"))?;
-    let epoch = value("epoch")?.parse().map_err(|_| corrupt("its writer epoch is not a number"))?;
-    Ok(CatalogIdentity { id, epoch })
+    let id: Id = meta(connection, "catalog")?.parse().map_err(|_| corrupt("its id is not one"))?;
+    Ok(CatalogIdentity { id, epoch: epoch(connection)? })
+}
+
+pub(super) fn epoch(connection: &Connection) -> Result<u32, RegistryError> {
+    meta(connection, "epoch")?.parse().map_err(|_| corrupt("its writer epoch is not a number"))
+}
+
+/// The row up to which everything is in the tables of the indexes.
+pub(super) fn merged(connection: &Connection) -> Result<u64, RegistryError> {
+    meta(connection, "merged")?.parse().map_err(|_| corrupt("it does not say which rows are indexed"))
+}
+
+pub(super) fn set_merged(connection: &Connection, merged: u64) -> Result<(), RegistryError> {
+    connection
+        .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'merged'")
+        .and_then(|mut statement| statement.execute([merged.to_string()]))
+        .map_err(|error| failed("note which rows are indexed", error))?;
+    Ok(())
+}
+
+fn meta(connection: &Connection, key: &str) -> Result<String, RegistryError> {
+    connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")
+        .and_then(|mut statement| statement.query_row([key], |row| row.get::<_, String>(0)).optional())
+        .map_err(|error| failed("read which catalog it is", error))?
+        .ok_or_else(|| corrupt("it does not say which it is"))
 }
 
 /// The position and chain of the last row.

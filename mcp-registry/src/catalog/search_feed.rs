@@ -26,7 +26,7 @@ impl Snapshot<'_> {
     pub(crate) fn last_seq(&self) -> Result<u64, RegistryError> {
         let fail = |error| failed("find the last row", error);
         let mut statement =
-            self.0.prepare_cached("SELECT seq FROM row ORDER BY seq DESC LIMIT 1").map_err(fail)?;
+            self.connection.prepare_cached("SELECT seq FROM row ORDER BY seq DESC LIMIT 1").map_err(fail)?;
         let last = statement.query_row([], |row| row.get(0)).optional().map_err(fail)?;
         unsigned(last.unwrap_or(0))
     }
@@ -35,7 +35,7 @@ impl Snapshot<'_> {
     pub(crate) fn feed(&self, after: u64, to: u64) -> Result<Vec<FeedRow>, RegistryError> {
         let fail = |error| failed("read the change feed", error);
         let sql = format!("SELECT {COLUMNS} FROM row WHERE seq > ?1 AND seq <= ?2 ORDER BY seq");
-        let mut statement = self.0.prepare_cached(&sql).map_err(fail)?;
+        let mut statement = self.connection.prepare_cached(&sql).map_err(fail)?;
         let found = statement
             .query_map(params![signed(after)?, signed(to)?], |row| Ok(feed_row(row).ok()))
             .map_err(fail)?;
@@ -45,7 +45,7 @@ impl Snapshot<'_> {
     /// The row at `seq`; `None` when it cannot be read.
     pub(crate) fn feed_at(&self, seq: u64) -> Option<FeedRow> {
         let sql = format!("SELECT {COLUMNS} FROM row WHERE seq = ?1");
-        let mut statement = self.0.prepare_cached(&sql).ok()?;
+        let mut statement = self.connection.prepare_cached(&sql).ok()?;
         statement.query_row([signed(seq).ok()?], feed_row).ok()
     }
 }
