@@ -20,6 +20,8 @@ mod schema;
 mod search_feed;
 mod shared;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod writer;
 

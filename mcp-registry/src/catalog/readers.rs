@@ -42,11 +42,12 @@ impl Readers {
 
     /// Readers that follow a writer elsewhere, if there is one.
     pub(crate) fn following(place: CatalogPlace, connections: usize) -> Self {
-        let newest = Newest::Followed {
-            follower: Mutex::default(),
-            run_rows: super::writer::TAIL_ROWS,
-            changes: Changes::default(),
-        };
+        Self::following_by(place, connections, super::writer::TAIL_ROWS)
+    }
+
+    pub(super) fn following_by(place: CatalogPlace, connections: usize, run_rows: u64) -> Self {
+        let changes = Changes::default();
+        let newest = Newest::Followed { follower: Mutex::default(), run_rows, changes };
         Self::new(place, newest, connections)
     }
 
