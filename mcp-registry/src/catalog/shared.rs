@@ -82,13 +82,11 @@ pub(super) fn ingest(
     (after, head): (u64, u64),
     strict: bool,
 ) -> Result<(), RegistryError> {
-    if head.saturating_sub(after) > MAX_TAIL_ROWS {
-        return Err(RegistryError::Corrupt {
-            what: "the catalog".to_owned(),
-            place: "catalog.db".to_owned(),
-            reason: format!("its indexes end at row {after}, and its rows at {head}"),
-        });
-    }
+    let broken = |reason: String| RegistryError::Corrupt {
+        what: "the catalog".to_owned(),
+        place: "catalog.db".to_owned(),
+        reason,
+    };
     let Some(run) = tail.runs.last() else { return Ok(()) };
     let fail = |error| failed("read the newest rows", error);
     let mut statement = connection
@@ -98,8 +96,18 @@ pub(super) fn ingest(
         .map_err(fail)?;
     let mut rows = statement.query(params![signed(after)?, signed(head)?]).map_err(fail)?;
     let now = Snapshot { connection, tail, pending: &[] };
+    let mut count = 0_u64;
     while let Some(row) = rows.next().map_err(fail)? {
         let seq = unsigned(row.get(0).map_err(fail)?)?;
+        count = count.saturating_add(1);
+        if count > MAX_TAIL_ROWS {
+            return Err(broken(format!(
+                "its indexes end at row {after}, more than {MAX_TAIL_ROWS} rows before its last"
+            )));
+        }
+        if strict && seq != after.saturating_add(count) {
+            return Err(broken(format!("row {} is missing", after.saturating_add(count))));
+        }
         let added = Indexed::read(row)
             .map_err(|reason| RegistryError::corrupt_row(i64::try_from(seq).unwrap_or(i64::MAX), reason))
             .and_then(|row| row.add(&now, run, changes, seq));
