@@ -125,6 +125,8 @@ async fn a_row_that_cannot_be_read_hides_only_itself() {
     let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
     catalog.execute("UPDATE row SET body = '{' WHERE seq = 4", []).unwrap();
     drop(catalog);
+    // Readers look at the file again once something was committed.
+    describe(&registry, "fourth@1.0.0", "more of it", "x").await;
     let hits = registry.search("third").await.unwrap();
     assert_eq!(hits.iter().map(|hit| hit.description.as_str()).collect::<Vec<_>>(), [""]);
 }
