@@ -13,7 +13,9 @@ use mcp_promotion::{
     Windows,
 };
 use mcp_registry::pack::{ChunkHead, ChunkTable, Footer, PackName, RecordHeader, check_header, header};
-use mcp_validation::{Contract, Document, Limits, Rule};
+use mcp_validation::{
+    Avro, Compatibility, Contract, Document, Encoding, Limits, Rule, SchemaFormat, SchemaSource,
+};
 
 /// The parsed words of the core: what is accepted shows itself as it was written.
 pub fn words(data: &[u8]) {
@@ -114,6 +116,78 @@ pub fn schema(data: &[u8]) {
                 assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             }
         }
+    }
+}
+
+/// Avro schemas, one before the first line break and one behind it: each refused, or fit to judge a document with and readable by itself; and
+/// compared the same way twice.
+pub fn avro_schema(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let limits = limits();
+    let (one, other) = text.split_once('\n').unwrap_or((text, "[\"null\", \"int\"]"));
+    let (one, other) = (SchemaSource::new(one, &[], &limits), SchemaSource::new(other, &[], &limits));
+    for source in [&one, &other] {
+        let Ok(contract) = Contract::schema(Avro, source.text).limits(limits.clone()).build() else {
+            continue;
+        };
+        for (encoding, bytes) in [
+            (Encoding::Json, &b"{\"a\": [1, null, \"x\"]}"[..]),
+            (Encoding::AvroJson, b"{\"int\": 1}"),
+            (Encoding::AvroBinary, &[2; 400]),
+        ] {
+            if let Err(error) = contract.validate(&Document::new(encoding, bytes)) {
+                assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+            }
+        }
+        match Avro.can_read(source, source) {
+            Ok(Compatibility::Yes | Compatibility::Unknown(_)) => {}
+            no => panic!("it does not read itself: {no:?}"),
+        }
+    }
+    match (Avro.can_read(&one, &other), Avro.can_read(&one, &other)) {
+        (Ok(one), Ok(two)) => assert_eq!(one, two),
+        (Err(one), Err(two)) => assert_eq!(one.kind(), two.kind()),
+        _ => panic!("compared once, and once not"),
+    }
+}
+
+/// An Avro document behind two bytes that choose its schema and its encoding: found valid or invalid the same way twice, or refused because
+/// a limit ran out or a codec is not known.
+pub fn avro_document(data: &[u8]) {
+    static CONTRACTS: std::sync::OnceLock<Vec<Contract>> = std::sync::OnceLock::new();
+    let contracts = CONTRACTS.get_or_init(|| {
+        let schemas = [
+            r#"{"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}"#,
+            r#"{"type": "array", "items": ["null", "int", "double", "string", {"type": "map", "values": "bytes"}]}"#,
+            r#"{"type": "record", "name": "R", "fields": [
+                {"name": "d", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 2}},
+                {"name": "u", "type": {"type": "string", "logicalType": "uuid"}, "default": "00000000-0000-4000-8000-000000000000"},
+                {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["A", "B"], "default": "A"}},
+                {"name": "f", "type": ["null", {"type": "fixed", "name": "F", "size": 3}], "default": null}]}"#,
+            r#"{"type": "map", "values": {"type": "array", "items": "null"}}"#,
+        ];
+        let build = |schema: &str| Contract::schema(Avro, schema).rule(Rule::required("r", "/next")).limits(limits()).build();
+        schemas.into_iter().filter_map(|schema| build(schema).ok()).collect()
+    });
+    assert_eq!(contracts.len(), 4, "the contracts of this target do not build");
+    let [schema, encoding, bytes @ ..] = data else { return };
+    let Some(contract) = contracts.get(usize::from(schema % 4)) else { return };
+    let encodings = [
+        Encoding::AvroBinary,
+        Encoding::AvroSingleObject,
+        Encoding::AvroContainer,
+        Encoding::AvroJson,
+        Encoding::Json,
+    ];
+    let Some(encoding) = encodings.get(usize::from(encoding % 5)) else { return };
+    let judge = || contract.validate(&Document::new(*encoding, bytes.to_vec()));
+    match (judge(), judge()) {
+        (Ok(one), Ok(two)) => assert_eq!(one, two),
+        (Err(one), Err(two)) => {
+            assert_eq!(one.kind(), two.kind());
+            assert!(matches!(one.kind(), ErrorKind::Exhausted | ErrorKind::Unsupported), "{one}");
+        }
+        _ => panic!("judged once, and once not"),
     }
 }
 

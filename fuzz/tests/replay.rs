@@ -18,12 +18,14 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 10] = [
+    let targets: [(&str, Target); 12] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
         ("schema", mcp_fuzz::schema),
+        ("avro_schema", mcp_fuzz::avro_schema),
+        ("avro_document", mcp_fuzz::avro_document),
         ("pipeline", mcp_fuzz::pipeline),
         ("calendar", mcp_fuzz::calendar),
         ("policy", mcp_fuzz::policy),
@@ -46,6 +48,8 @@ fn every_beginning_of_every_input_comes_back() {
         ("pack_footer", mcp_fuzz::pack_footer),
         ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
+        ("avro_schema", mcp_fuzz::avro_schema),
+        ("avro_document", mcp_fuzz::avro_document),
         ("pipeline", mcp_fuzz::pipeline),
         ("calendar", mcp_fuzz::calendar),
         ("policy", mcp_fuzz::policy),

@@ -104,8 +104,11 @@ impl Contract {
             }
             decoded = value.filter(|_| !self.validators.is_empty()).map(Document::from);
         }
-        if let Some(decoded) = &decoded {
-            decoded.check(&self.limits)?;
+        // Rules and validators recurse; how large it may be, who decoded it has seen to.
+        if let Some(decoded) = &decoded
+            && decoded.shape().map_err(too_deep)?.depth > self.limits.max_depth
+        {
+            return Err(Document::too_deep(&self.limits));
         }
         for validator in &self.validators {
             if findings.is_decided() {

@@ -42,6 +42,8 @@
 //!
 //! Nothing here fetches, reads a file, waits or prints.
 
+#[cfg(feature = "avro")]
+mod avro;
 mod canonical;
 mod compatibility;
 mod contract;
@@ -62,12 +64,14 @@ mod report;
 pub mod rule;
 mod scan;
 mod schema_format;
-#[cfg(feature = "json-schema")]
+#[cfg(any(feature = "avro", feature = "json-schema"))]
 mod schema_text;
 #[cfg(feature = "json-schema")]
 mod stack;
 mod validator;
 
+#[cfg(feature = "avro")]
+pub use avro::Avro;
 pub use compatibility::{Break, Compatibility, Direction, Mode};
 pub use contract::{Contract, ContractBuilder};
 pub use document::Document;

@@ -123,10 +123,15 @@ impl SchemaFormats {
     /// # Errors
     /// None is known: the built-in names are right.
     pub fn built_in() -> Result<Self, ValidationError> {
-        #[cfg_attr(not(feature = "json-schema"), expect(unused_mut, reason = "there is no built-in format"))]
+        #[cfg_attr(
+            not(any(feature = "avro", feature = "json-schema")),
+            expect(unused_mut, reason = "there is no built-in format")
+        )]
         let mut formats = Self::new();
         #[cfg(feature = "json-schema")]
         formats.register(Arc::new(crate::JsonSchema::new()))?;
+        #[cfg(feature = "avro")]
+        formats.register(Arc::new(crate::Avro))?;
         Ok(formats)
     }
 
