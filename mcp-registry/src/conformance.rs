@@ -3,13 +3,17 @@
 //! What cannot be seen from outside, such as what a power loss leaves, is for the backend's own tests.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::future::{join_all, select};
 use futures::stream::{self, StreamExt as _};
 use mcp_core::ErrorKind;
 
+use crate::error::with_causes;
 use crate::{Key, PutWhen, StorageBackend, StorageError};
 
 /// The first thing that a backend did otherwise than [`StorageBackend`] demands.
@@ -35,6 +39,9 @@ pub async fn check(storage: &Arc<dyn StorageBackend>) -> Result<(), Violation> {
     absence(storage).await?;
     conditions(storage).await?;
     listing(storage).await?;
+    many(storage).await?;
+    replacing(storage).await?;
+    giving_up(storage).await?;
     match storage.append() {
         Some(_) => growing(storage).await,
         None => Ok(()),
@@ -95,6 +102,14 @@ async fn streams(storage: &dyn StorageBackend) -> Result<(), Violation> {
     let stat = storage.stat(&empty).await.map_err(failed("look at an object"))?;
     same("the size of an empty stream's object", stat.map(|stat| stat.bytes), Some(0))?;
     storage.delete(&empty).await.map_err(failed("delete an object"))?;
+    // Nothing is left over for a last part.
+    let even = key("conformance/even-stream")?;
+    let parts = vec![Bytes::from(vec![7; 1 << 20]); 16];
+    let length = storage.put_stream(&even, stream::iter(parts.into_iter().map(Ok)).boxed()).await;
+    same("the length of a stream of 16 MiB", length.map_err(failed("put a stream"))?, 16 << 20)?;
+    let tail = storage.read(&even, (16 << 20) - 3..16 << 20).await.map_err(failed("read its end"))?;
+    same("the end of a stream", &tail[..], &[7; 3][..])?;
+    storage.delete(&even).await.map_err(failed("delete an object"))?;
     let broken = key("conformance/broken-stream")?;
     let torn = StorageError::new(ErrorKind::Cancelled, "its source ended early");
     let parts = [Ok(Bytes::from(vec![1; 6 << 20])), Err(torn)];
@@ -129,6 +144,11 @@ async fn conditions(storage: &dyn StorageBackend) -> Result<(), Violation> {
     for outcome in outcomes.into_iter().filter(Result::is_err) {
         kind("putting to a key that is taken", outcome, ErrorKind::Conflict)?;
     }
+    let again = storage.put(&key, read, PutWhen::Absent).await;
+    kind("putting the very bytes that are there to a key that is taken", again, ErrorKind::Conflict)?;
+    storage.delete(&key).await.map_err(failed("delete an object"))?;
+    let after = storage.put(&key, Bytes::from_static(b"after"), PutWhen::Absent).await;
+    after.map_err(failed("put to a key whose object was deleted"))?;
     storage.delete(&key).await.map_err(failed("delete an object"))
 }
 
@@ -160,6 +180,90 @@ async fn listing(storage: &dyn StorageBackend) -> Result<(), Violation> {
     Ok(())
 }
 
+/// More objects than one answer of any known server lists, and the longest of keys.
+async fn many(storage: &dyn StorageBackend) -> Result<(), Violation> {
+    let mut texts: Vec<String> = (0..1100).map(|n| format!("conformance/many/{n:04}")).collect();
+    // 17 bytes and 61 times 8 bytes, and 7 more.
+    texts.push(format!("conformance/many/{}0.a_z-9", "0.a_z-9/".repeat(61)));
+    texts.sort();
+    let keys = texts.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
+    let puts = keys.iter().map(|key| storage.put(key, Bytes::from(key.to_string()), PutWhen::Absent));
+    for put in stream::iter(puts).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        put.map_err(failed("put one of many objects"))?;
+    }
+    let found = storage.list("conformance/many/").await.map_err(failed("list many objects"))?;
+    same("how many of 1,101 objects are listed", found.len(), keys.len())?;
+    let sorted = found.iter().map(|stat| &stat.key).eq(&keys);
+    same("whether many objects are listed in the order of their keys", sorted, true)?;
+    let deletes = keys.iter().map(|key| storage.delete(key));
+    for delete in stream::iter(deletes).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        delete.map_err(failed("delete one of many objects"))?;
+    }
+    let left = storage.list("conformance/many/").await.map_err(failed("list objects"))?;
+    same("how many objects are listed after all were deleted", left.len(), 0)
+}
+
+const AT_ONCE: usize = 16;
+
+/// Who reads while an object is replaced gets one of both whole.
+async fn replacing(storage: &dyn StorageBackend) -> Result<(), Violation> {
+    let key = key("conformance/replaced")?;
+    let contents = [Bytes::from(vec![1; 300_000]), Bytes::from(vec![2; 300_000])];
+    let [first, _] = &contents;
+    storage.put(&key, first.clone(), PutWhen::Always).await.map_err(failed("put an object"))?;
+    let writes = async {
+        for bytes in contents.iter().cycle().take(10) {
+            storage.put(&key, bytes.clone(), PutWhen::Always).await.map_err(failed("replace an object"))?;
+        }
+        Ok(())
+    };
+    let reads = async {
+        for _ in 0..20 {
+            let read = storage.read(&key, 0..300_000).await.map_err(failed("read a replaced object"))?;
+            same("whether a replaced object is read whole", contents.contains(&read), true)?;
+        }
+        Ok(())
+    };
+    futures::future::try_join(writes, reads).await?;
+    storage.delete(&key).await.map_err(failed("delete an object"))
+}
+
+/// A put that is dropped has happened whole or not at all.
+async fn giving_up(storage: &dyn StorageBackend) -> Result<(), Violation> {
+    let bytes = Bytes::from(vec![9; 6 << 20]);
+    for polls in [1_u32, 2, 5, 20, 100] {
+        let (put, streamed) =
+            (key(&format!("conformance/dropped/{polls}"))?, key(&format!("conformance/torn/{polls}"))?);
+        drop(select(storage.put(&put, bytes.clone(), PutWhen::Absent), pin!(polled(polls))).await);
+        let parts = [Ok(bytes.clone()), Ok(bytes.clone())];
+        drop(select(storage.put_stream(&streamed, stream::iter(parts).boxed()), pin!(polled(polls))).await);
+        for (key, size) in [(&put, bytes.len()), (&streamed, bytes.len().saturating_mul(2))] {
+            let size = size as u64;
+            let found = storage.stat(key).await.map_err(failed("look at what was dropped"))?;
+            if let Some(found) = found {
+                same("the size of an object whose put was dropped", found.bytes, size)?;
+                let read = storage.read(key, 0..size).await.map_err(failed("read what was dropped"))?;
+                same("whether it is whole", read.iter().all(|byte| *byte == 9), true)?;
+            }
+            storage.delete(key).await.map_err(failed("delete what was dropped"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Is ready when it was polled so many times, and wants to be each time.
+async fn polled(mut times: u32) {
+    poll_fn(|context| {
+        times = times.saturating_sub(1);
+        if times == 0 {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 async fn growing(storage: &dyn StorageBackend) -> Result<(), Violation> {
     let Some(append) = storage.append() else { return Ok(()) };
     let key = key("conformance/grow")?;
@@ -184,7 +288,7 @@ fn key(text: &str) -> Result<Key, Violation> {
 }
 
 fn failed(what: &'static str) -> impl Fn(StorageError) -> Violation {
-    move |error| Violation(format!("{what}: {error}"))
+    move |error| Violation(format!("{what}: {}", with_causes(&error)))
 }
 
 fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), Violation> {
@@ -202,7 +306,8 @@ fn kind<T: fmt::Debug>(
     match outcome {
         Err(error) if error.kind() == expected => Ok(()),
         Err(error) => {
-            Err(Violation(format!("{what}: failed as {}, expected {expected}: {error}", error.kind())))
+            let told = with_causes(&error);
+            Err(Violation(format!("{what}: failed as {}, expected {expected}: {told}", error.kind())))
         }
         Ok(value) => Err(Violation(format!("{what}: gave {value:?}, expected {expected}"))),
     }

@@ -109,4 +109,12 @@ pub use stats::Stats;
 pub use storage::{
     Append, ByteStream, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError,
 };
+#[cfg(feature = "azure")]
+pub use storage::{AzureCredentials, AzureSettings, AzureStorage};
+#[cfg(feature = "gcs")]
+pub use storage::{GcsCredentials, GcsSettings, GcsStorage};
+#[cfg(feature = "cloud")]
+pub use storage::{RemoteSettings, Secret};
+#[cfg(feature = "s3")]
+pub use storage::{S3Credentials, S3Settings, S3Storage};
 pub use verify::{Fault, Progress, Verification};

@@ -1,7 +1,15 @@
 //! Where packs are kept: objects under keys.
 
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(feature = "cloud")]
+mod cloud;
+#[cfg(feature = "gcs")]
+mod gcs;
 pub(crate) mod local;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::fmt;
 use std::ops::Range;
@@ -13,8 +21,16 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mcp_core::{ErrorKind, SeamError};
 
+#[cfg(feature = "azure")]
+pub use azure::{AzureCredentials, AzureSettings, AzureStorage};
+#[cfg(feature = "cloud")]
+pub use cloud::{RemoteSettings, Secret};
+#[cfg(feature = "gcs")]
+pub use gcs::{GcsCredentials, GcsSettings, GcsStorage};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+#[cfg(feature = "s3")]
+pub use s3::{S3Credentials, S3Settings, S3Storage};
 
 /// What a [`StorageBackend`] fails with.
 pub type StorageError = SeamError;
