@@ -96,7 +96,15 @@ async fn a_server_that_keeps_failing_is_given_up_with_its_last_answer() {
     let (text, requests) = (all_of(&error), server.seen().len());
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     // A HEAD has no body, so its answer has no code.
-    assert!(text.contains(&format!("the server answered 503; {requests} attempts were made")), "{text}");
+    let told: usize =
+        text.split("the server answered 503; ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    // The deadline may cut the last one short, before the server or behind it.
+    assert!(
+        text.contains("attempts were made; look at the network")
+            && requests > 2
+            && told.abs_diff(requests) <= 1,
+        "{text}"
+    );
 }
 
 #[tokio::test]
