@@ -189,8 +189,10 @@ impl Registry {
                 (self.make_blob(bytes, digest).await?, None)
             }
             Content::Large(first, input) => {
-                let (deposit, blob) =
-                    Deposit::write(self, first, input, Some(settings.compression_level)).await?;
+                // All that is known of its size is that it is more than this.
+                let compresses = settings.compress_from_bytes <= CHUNKED_FROM_BYTES;
+                let level = compresses.then_some(settings.compression_level);
+                let (deposit, blob) = Deposit::write(self, first, input, level).await?;
                 (blob, Some(deposit))
             }
         };

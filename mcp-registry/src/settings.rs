@@ -34,7 +34,7 @@ pub struct Settings {
     pub linger: Duration,
     /// The zstd level, 1 to 19.
     pub compression_level: i32,
-    /// Smaller artifacts are stored as they are.
+    /// Smaller artifacts are stored as they are; all streams of more than 4 MiB are, where this is more.
     pub compress_from_bytes: u64,
     /// How many reads use the catalog at the same time.
     pub read_connections: usize,

@@ -258,3 +258,57 @@ async fn a_log_that_was_cut_anywhere_opens_with_a_beginning_of_the_history_or_no
     assert_eq!((seen.into_iter().collect::<Vec<_>>(), lost), (vec![0, 1, 2, 3, 4], true));
     registry.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn invariant_2_streams_among_writes_that_fail_are_there_whole_or_not_at_all() {
+    let large = |n: u64| crate::streams::body((4 << 20) + 1 + usize::try_from(n).unwrap());
+    let mut failed_alone = 0;
+    for failure in [Failure::Refused, Failure::Torn, Failure::Unsynced] {
+        // The first write is that of the owner object.
+        for at in 2..=7 {
+            let folder = tempfile::tempdir().unwrap();
+            let writes = AtomicU64::new(0);
+            let inner = LocalStorage::new(folder.path());
+            let storage = Arc::new(Failing { inner, appends: true, at, failure, writes });
+            let registry = Registry::builder(storage).catalog_in(folder.path()).open().await.unwrap();
+            let mut acknowledged = Vec::new();
+            let mut failures = Vec::new();
+            for n in 0..6_u64 {
+                let v = mcp_core::Version::new(n, 0, 0);
+                let streams = n % 2 == 1;
+                let draft = if streams {
+                    crate::streams::streamed("app", &large(n))
+                } else {
+                    Draft::new(&name("app"), body(n))
+                };
+                match registry.publish(draft, &v).await {
+                    Ok(_) => acknowledged.push(n),
+                    Err(error) => failures.push((streams, error.kind())),
+                }
+            }
+            drop(registry.close().await);
+            let context = format!("{failure:?} at write {at}: {acknowledged:?}, {failures:?}");
+            if let [(true, ErrorKind::Unavailable)] = failures[..] {
+                failed_alone += 1;
+            }
+            let registry = Registry::open(folder.path()).await.unwrap();
+            let listed = registry.versions(&name("app"), None, 10).await.unwrap();
+            assert!(listed.len() >= acknowledged.len(), "{context}");
+            for n in acknowledged {
+                assert!(listed.iter().any(|entry| entry.artifact.version.major() == n), "{context}");
+            }
+            for entry in listed {
+                let n = entry.artifact.version.major();
+                let read = registry.get(&name("app"), Select::exact(entry.artifact.version)).await.unwrap();
+                let right = if n % 2 == 1 { large(n) } else { body(n).into() };
+                assert!(read.bytes == right, "{context}: {n}");
+            }
+            assert_sound(&registry).await;
+            registry.close().await.unwrap();
+        }
+    }
+    assert!(
+        failed_alone >= 3,
+        "a stream that could not be stored fails its own caller alone: {failed_alone}"
+    );
+}

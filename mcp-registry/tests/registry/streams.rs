@@ -2,8 +2,8 @@
 
 use std::future::Future as _;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
@@ -19,19 +19,22 @@ use crate::{assert_sound, kind, name, put, text, version};
 
 const MIB: usize = 1 << 20;
 
-/// Deterministic bytes: text in every other MiB, noise in the others.
+/// Deterministic bytes: text in every other MiB, noise in the others. A shorter one is the beginning of a longer one.
 pub(crate) fn body(size: usize) -> Bytes {
-    let mut bytes = Vec::with_capacity(size + 64);
-    while bytes.len() < size {
-        let at = bytes.len() as u64;
-        if (bytes.len() / MIB).is_multiple_of(2) {
-            bytes.extend_from_slice(format!("line {at:>12}\n").as_bytes());
-        } else {
-            bytes.extend_from_slice(Digest::of(&at.to_le_bytes()).as_bytes());
+    static LONGEST: OnceLock<Bytes> = OnceLock::new();
+    let longest = LONGEST.get_or_init(|| {
+        let mut bytes = Vec::with_capacity(10 * MIB);
+        while bytes.len() < 10 * MIB {
+            let at = bytes.len() as u64;
+            if (bytes.len() / MIB).is_multiple_of(2) {
+                bytes.extend_from_slice(format!("line {at:>12}\n").repeat(8).as_bytes());
+            } else {
+                bytes.extend_from_slice(Digest::of(&at.to_le_bytes()).as_bytes());
+            }
         }
-    }
-    bytes.truncate(size);
-    bytes.into()
+        bytes.into()
+    });
+    longest.slice(..size)
 }
 
 /// `bytes` in parts of uneven sizes, some of them empty.
