@@ -31,6 +31,17 @@ impl Snapshot<'_> {
         unsigned(last.unwrap_or(0))
     }
 
+    /// The position of the first row behind `after`.
+    pub(crate) fn next_seq(&self, after: u64) -> Result<Option<u64>, RegistryError> {
+        let fail = |error| failed("find the next row", error);
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq FROM row WHERE seq > ?1 ORDER BY seq LIMIT 1")
+            .map_err(fail)?;
+        let next = statement.query_row([signed(after)?], |row| row.get(0)).optional().map_err(fail)?;
+        next.map(unsigned).transpose()
+    }
+
     /// Rows behind `after` up to `to`, in order, without those that cannot be read: these are verify's to report.
     pub(crate) fn feed(&self, after: u64, to: u64) -> Result<Vec<FeedRow>, RegistryError> {
         let fail = |error| failed("read the change feed", error);

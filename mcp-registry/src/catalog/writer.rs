@@ -161,7 +161,6 @@ impl CatalogWriter {
         self.log.add_bytes(commit.written_bytes);
         transaction.commit().map_err(|error| failed("commit", error))?;
         self.files.as_ref().map_or(Ok(()), OpenFiles::check)?;
-        self.files.as_ref().map_or(Ok(()), OpenFiles::check)?;
         self.head = head;
         self.tail.set_head(head.seq);
         if merged.is_some() {

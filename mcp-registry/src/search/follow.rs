@@ -89,8 +89,10 @@ impl SearchIndex {
             if abandoned.load(Ordering::Relaxed) || self.0.closed.load(Ordering::Relaxed) {
                 return Err(RegistryError::Closed);
             }
-            let to = head.min(position.saturating_add(STEP_ROWS));
-            let rows = self.rows(position, to)?;
+            // In a damaged catalog the next row may be very far away.
+            let next = self.0.readers.read_here(|now| now.next_seq(position))?.unwrap_or(head);
+            let to = head.min(next.saturating_add(STEP_ROWS - 1));
+            let rows = self.rows(next.saturating_sub(1), to)?;
             let mut index = self.0.index.write().unwrap_or_else(PoisonError::into_inner);
             rows.iter().for_each(|row| index.apply(row));
             index.position = to;

@@ -254,6 +254,9 @@ async fn every_column_of_a_row_counts_and_the_other_rows_stay_readable() {
                 "{sql}: {listed:?}"
             );
             assert_eq!(registry.names("", None, 10).await.unwrap().len(), 4, "{sql}");
+            let found = registry.search("other").await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            let others = found.hits.iter().filter(|hit| hit.name.as_str().starts_with("other-"));
+            assert_eq!(others.count(), 3, "{sql}");
             let found = registry.verify().await.unwrap();
             assert_ne!(found.faults, [], "{sql}");
         }
