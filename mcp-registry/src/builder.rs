@@ -39,6 +39,8 @@ pub struct Builder {
     classify: Option<Arc<dyn Classify>>,
     actor: Option<Principal>,
     holder: Option<String>,
+    #[cfg(test)]
+    pub(crate) catalog_fault: Option<crate::catalog::CommitFault>,
 }
 
 impl Registry {
@@ -88,6 +90,8 @@ impl Registry {
             classify: None,
             actor: None,
             holder: None,
+            #[cfg(test)]
+            catalog_fault: None,
         }
     }
 }
@@ -172,7 +176,10 @@ impl Builder {
         // A catalog that was restored from an earlier state must not use the names of packs again that were made since.
         let seen = self.last_epoch().await?;
         let (catalog, source_of_ids) = (place.clone(), Arc::clone(&ids));
-        let writer = blocking(move || CatalogWriter::open(catalog, &*source_of_ids, seen)).await?;
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests make its commits fail"))]
+        let mut writer = blocking(move || CatalogWriter::open(catalog, &*source_of_ids, seen)).await?;
+        #[cfg(test)]
+        self.catalog_fault.into_iter().for_each(|fault| writer.fail_at(fault));
         let CatalogIdentity { id, epoch } = writer.identity();
         if !self.together && owner.is_none() {
             owner::claim(&self.storage, id, &holder, self.clock.now()).await?;

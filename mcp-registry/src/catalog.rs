@@ -42,6 +42,8 @@ pub(crate) use marks::Marks;
 pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
 pub(crate) use readers::Readers;
 pub(crate) use search_feed::FeedRow;
+#[cfg(test)]
+pub(crate) use writer::CommitFault;
 pub(crate) use writer::{CatalogWriter, Commit};
 
 /// How long a connection waits for another that holds a lock.

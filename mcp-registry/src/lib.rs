@@ -44,6 +44,8 @@ mod channel;
 mod channels;
 mod chunked;
 mod command;
+#[cfg(test)]
+mod commit_faults;
 mod committer;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -34,6 +34,34 @@ pub(crate) struct CatalogWriter {
     merge: Option<Merge>,
     known: Known,
     log: Log,
+    #[cfg(test)]
+    fault: Option<CommitFault>,
+}
+
+/// A commit that fails, for tests: which one, counted from 1 by this writer, and on which side of its becoming durable.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommitFault {
+    pub(crate) at: u64,
+    /// It is durable, and its answer is lost.
+    pub(crate) after: bool,
+}
+
+#[cfg(test)]
+impl CommitFault {
+    /// Counts a commit, and fails it when it is its turn.
+    fn meet(fault: &mut Option<Self>, after: bool) -> Result<(), RegistryError> {
+        let Some(fault) = fault else { return Ok(()) };
+        if fault.after != after {
+            return Ok(());
+        }
+        fault.at = fault.at.wrapping_sub(1);
+        if fault.at > 0 {
+            return Ok(());
+        }
+        let kind = mcp_core::ErrorKind::Unavailable;
+        Err(RegistryError::Catalog { what: "commit", kind, source: "the disk went away".into() })
+    }
 }
 
 /// How many rows a run of the tail holds: the more, the fewer pages of the indexes change for each row.
@@ -97,7 +125,15 @@ impl CatalogWriter {
             merge: None,
             known,
             log: Log::default(),
+            #[cfg(test)]
+            fault: None,
         })
+    }
+
+    /// From now on, this commit fails.
+    #[cfg(test)]
+    pub(crate) fn fail_at(&mut self, fault: CommitFault) {
+        self.fault = Some(fault);
     }
 
     pub(crate) fn identity(&self) -> CatalogIdentity {
@@ -159,7 +195,11 @@ impl CatalogWriter {
         commit.save_totals(self.head.totals)?;
         let head = commit.head;
         self.log.add_bytes(commit.written_bytes);
+        #[cfg(test)]
+        CommitFault::meet(&mut self.fault, false)?;
         transaction.commit().map_err(|error| failed("commit", error))?;
+        #[cfg(test)]
+        CommitFault::meet(&mut self.fault, true)?;
         self.files.as_ref().map_or(Ok(()), OpenFiles::check)?;
         self.head = head;
         self.tail.set_head(head.seq);
