@@ -101,25 +101,29 @@ impl Registry {
     ) -> Result<(Entry, Location), RegistryError> {
         let selection = select.selection()?;
         let readers = self.readers();
-        let Selection::Exact(version) = selection else {
-            let name = name.clone();
-            return readers.look_up(move |now| now.entry(find(now, &name, &selection)?)).await;
-        };
-        let key = (name.clone(), version);
-        if readers.is_beside_writer()
-            && let Some(known) = self.remembered().find(&key, readers.changes())
+        if let Selection::Exact(version) = &selection
+            && readers.is_beside_writer()
+            && let Some(known) = self.remembered().exact(name, version, readers.changes())
         {
             // A closed handle gives nothing, also not from memory.
             return if readers.is_closed() { Err(RegistryError::Closed) } else { Ok(known) };
         }
-        let (remembered, known) = (Arc::clone(self.remembered()), readers.clone());
+        let (name, remembered, known) = (name.clone(), Arc::clone(self.remembered()), readers.clone());
         let found = readers.look_up(move |now| {
-            if let Some(found) = remembered.find(&key, known.changes()) {
+            let exact = match &selection {
+                Selection::Exact(version) => remembered.exact(&name, version, known.changes()),
+                _ => None,
+            };
+            if let Some(found) = exact {
                 return Ok(found);
             }
-            let hit = find(now, &key.0, &Selection::Exact(key.1.clone()))?;
+            let hit = find(now, &name, &selection)?;
+            if let Some(found) = remembered.row(hit.seq, known.changes()) {
+                return Ok(found);
+            }
             let (entry, location) = now.entry(hit)?;
-            remembered.keep(key, &entry, location, now.horizon());
+            let asked = if let Selection::Exact(version) = selection { Some(version) } else { None };
+            remembered.keep(asked, &entry, location, now.horizon());
             Ok((entry, location))
         });
         found.await

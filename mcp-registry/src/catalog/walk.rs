@@ -18,6 +18,9 @@ pub(super) struct ClassWalk<'a> {
     /// The next ones of the table and of the tail; `None` at their ends.
     table: Option<(VersionKey, VersionHit)>,
     newer: Option<(VersionKey, Option<VersionHit>)>,
+    /// What was given last, before the next ones are looked for: mostly only the first is asked for.
+    table_taken: bool,
+    newer_taken: Option<VersionKey>,
 }
 
 const WHAT: &str = "find versions";
@@ -48,28 +51,30 @@ impl<'a> ClassWalk<'a> {
             .query(params![name.as_str(), class as i64, from.as_bytes(), to.as_bytes()])
             .map_err(|error| failed(WHAT, error))?;
         let newer = tail.next_below(name, class, range, None);
-        let mut walk = Self { tail, name, class, range, rows, table: None, newer };
-        walk.step_table()?;
-        Ok(walk)
+        let (table, table_taken, newer_taken) = (None, true, None);
+        Ok(Self { tail, name, class, range, rows, table, newer, table_taken, newer_taken })
     }
 
     /// The next version; `None` at the end.
     pub(super) fn step(&mut self) -> Result<Option<(VersionKey, VersionHit)>, RegistryError> {
         loop {
+            if std::mem::take(&mut self.table_taken) {
+                self.step_table()?;
+            }
+            if let Some(key) = self.newer_taken.take() {
+                self.newer = self.tail.next_below(self.name, self.class, self.range, Some(&key));
+            }
             let from_tail = match (&self.newer, &self.table) {
                 (Some((newer, _)), Some((old, _))) => newer >= old,
                 (newer, _) => newer.is_some(),
             };
             if !from_tail {
-                let next = self.table.take();
-                self.step_table()?;
-                return Ok(next);
+                self.table_taken = self.table.is_some();
+                return Ok(self.table.take());
             }
             let Some((key, state)) = self.newer.take() else { return Ok(None) };
-            self.newer = self.tail.next_below(self.name, self.class, self.range, Some(&key));
-            if self.table.as_ref().is_some_and(|(old, _)| *old == key) {
-                self.step_table()?;
-            }
+            self.table_taken = self.table.as_ref().is_some_and(|(old, _)| *old == key);
+            self.newer_taken = Some(key.clone());
             if let Some(hit) = state {
                 return Ok(Some((key, hit)));
             }
