@@ -98,7 +98,7 @@ async fn main_job(input: &Input, folder: &Folder, screen: &Screen) -> Result<boo
     let unread = |error: RegistryError| {
         Failure::because(format!("read {}", folder.registry().display()), &error).advise(promote::ADVICE)
     };
-    tell::publishing(&publishing, registry.stats().await.map_err(unread)?, screen);
+    tell::publishing(&publishing, &registry.stats().await.map_err(unread)?, screen);
     lookup::look_up(&registry, screen).await.map_err(unread)?;
 
     let full = listing::full_index(&registry).await.map_err(unread)?;

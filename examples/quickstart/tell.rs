@@ -58,7 +58,7 @@ pub fn checking(checking: &Checking, screen: &Screen) {
 }
 
 /// The registry.
-pub fn publishing(publishing: &Publishing, stats: Stats, screen: &Screen) {
+pub fn publishing(publishing: &Publishing, stats: &Stats, screen: &Screen) {
     screen.heading("3. Publish every crate");
     let (new, bytes) = publishing.new;
     if new == 0 {

@@ -13,6 +13,7 @@ use crate::auto::Turns;
 use crate::bump::Skipped;
 use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers};
 use crate::committer::Committer;
+use crate::counters::Counters;
 use crate::lock::WriterLock;
 use crate::pack::PackName;
 use crate::pack_writer::PackWriter;
@@ -187,6 +188,7 @@ impl Builder {
         let engine = engine_name()?;
         let stopped = Arc::new(OnceLock::new());
         let (heads, changed) = watch::channel(());
+        let counters = Arc::new(Counters::default());
         let pack_names = PackNames::new(epoch);
         let opening = Arc::new(Opening::new(Source::new(&engine, ids.next_id())));
         let readers = Readers::beside(place, writer.tail(), self.settings.read_connections);
@@ -206,13 +208,22 @@ impl Builder {
             opening: Arc::clone(&opening),
             stopped: Arc::clone(&stopped),
             heads,
+            counters: Arc::clone(&counters),
             lock,
         };
         let units =
             usize::try_from(self.settings.max_bytes_in_flight.div_ceil(BUDGET_UNIT)).unwrap_or(usize::MAX);
-        let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        let writer = Writer { commands: committer.spawn()?, budget, pack_names, stopped, heads: changed };
-        self.finish(readers, search, opening, Some(writer))
+        let budget_units = units.min(Semaphore::MAX_PERMITS);
+        let budget = Arc::new(Semaphore::new(budget_units));
+        let writer = Writer {
+            commands: committer.spawn()?,
+            budget,
+            budget_units,
+            pack_names,
+            stopped,
+            heads: changed,
+        };
+        self.finish(readers, search, opening, counters, Some(writer))
     }
 
     /// Opens for reading.
@@ -234,7 +245,7 @@ impl Builder {
         .await?;
         let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
         let search = SearchIndex::new(readers.clone());
-        self.finish(readers, search, opening, None)
+        self.finish(readers, search, opening, Arc::default(), None)
     }
 
     fn finish(
@@ -242,6 +253,7 @@ impl Builder {
         readers: Readers,
         search: SearchIndex,
         opening: Arc<Opening>,
+        counters: Arc<Counters>,
         writer: Option<Writer>,
     ) -> Result<Registry, RegistryError> {
         let shared = Shared {
@@ -257,6 +269,7 @@ impl Builder {
             turns: Turns::default(),
             writer,
             opening,
+            counters,
             closed: AtomicBool::new(false),
         };
         let actor = self.actor.map_or_else(|| "registry".parse(), Ok)?;

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::bump::Skipped;
 use crate::catalog::{CatalogWriter, Commit, Readers};
 use crate::command::{Answer, Command, CommitContext};
+use crate::counters::{Counters, Outcomes};
 use crate::linger::Linger;
 use crate::lock::WriterLock;
 use crate::pack_writer::PackWriter;
@@ -52,6 +53,7 @@ pub(crate) struct Committer {
     pub(crate) stopped: Stopped,
     /// Wakes those who follow the change feed.
     pub(crate) heads: watch::Sender<()>,
+    pub(crate) counters: Arc<Counters>,
     /// Given up last.
     pub(crate) lock: Option<WriterLock>,
 }
@@ -114,6 +116,7 @@ impl Committer {
         if batch.commands.is_empty() {
             return 0;
         }
+        let began = self.clock.monotonic();
         let mut answers = Vec::with_capacity(batch.commands.len());
         let mut count = 0;
         let Self { writer, packs, pack_writer, settings, source, opening, skipped, .. } = self;
@@ -132,6 +135,14 @@ impl Committer {
         });
         match written {
             Ok(()) => {
+                let mut outcomes = Outcomes::default();
+                for answer in &answers {
+                    if let Answer::Published(_, outcome) = answer {
+                        outcomes.outcome(outcome);
+                    }
+                }
+                let took = self.clock.monotonic().saturating_sub(began);
+                self.counters.commit(count, took, &outcomes, &context.events);
                 for event in &context.events {
                     // The commit is durable, whatever becomes of the news of it.
                     drop(catch_unwind(AssertUnwindSafe(|| self.sink.emit(event))));

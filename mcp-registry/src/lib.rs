@@ -49,6 +49,7 @@ mod commit_faults;
 mod committer;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counters;
 mod dependency;
 mod dependents;
 mod deposit;
@@ -59,6 +60,7 @@ mod error;
 mod feed;
 mod fetch;
 mod format;
+mod histogram;
 mod input;
 mod interval;
 mod labels;
@@ -99,6 +101,7 @@ pub use draft::Draft;
 pub use entry::{Content, Entry, Published};
 pub use error::RegistryError;
 pub use feed::{ChangeRow, RegistryChange, genesis};
+pub use histogram::{Bucket, Histogram};
 pub use labels::LabelChange;
 pub use metadata::Metadata;
 pub use pin::Pinned;
@@ -107,7 +110,7 @@ pub use registry::Registry;
 pub use search::{Facets, Hit, Hits, Search, Sort};
 pub use select::Select;
 pub use settings::Settings;
-pub use stats::Stats;
+pub use stats::{Activity, Stats};
 pub use storage::{
     Append, ByteStream, Key, LocalStorage, MemoryStorage, PutWhen, Stat, StorageBackend, StorageError,
 };

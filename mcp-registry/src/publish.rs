@@ -42,17 +42,6 @@ pub(crate) enum Target {
     },
 }
 
-impl Target {
-    /// What the caller asked for: the same in each attempt.
-    fn asked(&self) -> String {
-        match self {
-            Self::Exact(version) => version.to_string(),
-            Self::Next(bump) => format!("next {bump:?}"),
-            Self::After { .. } => format!("next {:?}", Bump::Auto),
-        }
-    }
-}
-
 /// A publish, made ready on the caller's side: what is left is to decide and to write.
 #[derive(Debug)]
 pub(crate) struct PublishCommand {
@@ -93,8 +82,13 @@ impl Registry {
     }
 
     pub(crate) async fn publish_at(&self, draft: Draft, target: Target) -> Result<Published, RegistryError> {
-        let submitted = self.submit(draft, target).await?;
-        self.published(submitted).await
+        let began = self.clock().monotonic();
+        let outcome = match self.submit(draft, target).await {
+            Ok(submitted) => self.published(submitted).await,
+            Err(error) => Err(error),
+        };
+        self.counters().publish_took(self.clock().monotonic().saturating_sub(began));
+        outcome
     }
 
     /// Publishes `draft` under the version that `bump` gives, chosen within the commit: of many at once, each gets its own, without gaps.
@@ -124,6 +118,7 @@ impl Registry {
         drafts: impl IntoIterator<Item = (Draft, Version)> + Send,
     ) -> Vec<Result<Published, RegistryError>> {
         let mut answers = Vec::new();
+        let began = self.clock().monotonic();
         for (draft, version) in drafts.into_iter().collect::<Vec<_>>() {
             answers.push(self.submit(draft, Target::Exact(version)).await);
         }
@@ -133,6 +128,7 @@ impl Registry {
                 Ok(submitted) => self.published(submitted).await,
                 Err(error) => Err(error),
             });
+            self.counters().publish_took(self.clock().monotonic().saturating_sub(began));
         }
         outcomes
     }
@@ -202,8 +198,9 @@ impl Registry {
             id => {
                 // What it was built from may differ when it is repeated.
                 let metadata = Metadata { build: None, ..draft.metadata }.encode(settings)?;
-                let (digest, target) = (blob.digest.to_string(), target.asked());
-                let parts = ["publish", draft.name.as_str(), &target, &digest, &draft.media_type, &metadata];
+                // So may the bump, and whether a version was named: what counts is the name, the content, and a version that is named.
+                let digest = blob.digest.to_string();
+                let parts = ["publish", draft.name.as_str(), &digest, &draft.media_type, &metadata];
                 Request::new(id, &parts)
             }
         };
@@ -392,19 +389,19 @@ impl PublishCommand {
     fn answered_before(&self, commit: &Commit<'_>) -> Result<Option<Published>, RegistryError> {
         let Some(id) = self.request.id() else { return Ok(None) };
         let Some(row) = commit.request(&id)? else { return Ok(None) };
-        if row.kind == RowKind::Answered && self.request.is_of(&row)? {
-            let by = row.read_body::<AnsweredBody>()?.by;
-            return published(&commit.now().row(by)?.row).map(Some);
-        }
-        if row.kind != RowKind::Published {
-            return Err(reused(&id, &row));
-        }
-        let first = published(&row)?;
+        let first = match row.kind {
+            RowKind::Published => published(&row)?,
+            RowKind::Answered if self.request.is_of(&row)? => {
+                published(&commit.now().row(row.read_body::<AnsweredBody>()?.by)?.row)?
+            }
+            _ => return Err(reused(&id, &row)),
+        };
         let same_version = match &self.target {
             Target::Exact(version) => *version == first.artifact.version,
             Target::Next(_) | Target::After { .. } => true,
         };
-        if same_version && first.artifact.name == self.name && self.difference(&row).is_none() {
+        let same_content = row.kind == RowKind::Answered || self.difference(&row).is_none();
+        if same_version && first.artifact.name == self.name && same_content {
             return Ok(Some(first));
         }
         Err(reused(&id, &row))

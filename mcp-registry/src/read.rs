@@ -113,7 +113,10 @@ impl Registry {
             return Ok(Layout::Whole);
         }
         match read_chunks(&**self.storage(), &entry.digest, entry.size, location).await {
-            Ok(Some(chunks)) => Ok(Layout::Chunks(chunks)),
+            Ok(Some(chunks)) => {
+                self.counters().read();
+                Ok(Layout::Chunks(chunks))
+            }
             Ok(None) => {
                 self.check_whole(entry)?;
                 Ok(Layout::Whole)
@@ -214,9 +217,11 @@ impl Reading {
         let bytes = read.map_err(|fault| self.registry.failed(&self.entry, fault))?;
         let reading = Arc::clone(&self);
         let opened = tokio::task::spawn_blocking(move || reading.chunks.open(index, bytes)).await;
-        opened
+        let bytes = opened
             .map_err(|_| RegistryError::Closed)?
-            .map_err(|fault| self.registry.failed(&self.entry, damaged(self.location, start, fault)))
+            .map_err(|fault| self.registry.failed(&self.entry, damaged(self.location, start, fault)))?;
+        self.registry.counters().gave(bytes.len());
+        Ok(bytes)
     }
 
     async fn range(self: Arc<Self>, range: Range<u64>) -> Result<Bytes, RegistryError> {

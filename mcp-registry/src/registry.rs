@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mcp_core::{
     Classify, Clock, Event, EventSink, Inspect, Principal, RegistryEvent, RequestId, Source, Timestamp,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::auto::Turns;
 use crate::catalog::Readers;
 use crate::command::Command;
 use crate::committer::Stopped;
+use crate::counters::Counters;
 use crate::pack::PackName;
 use crate::packs::PackNames;
 use crate::remembered::Remembered;
@@ -44,6 +46,7 @@ pub(crate) struct Shared {
     /// `None` for a handle that reads only.
     pub(crate) writer: Option<Writer>,
     pub(crate) opening: Arc<Opening>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) closed: AtomicBool,
 }
 
@@ -69,6 +72,8 @@ pub(crate) struct Writer {
     pub(crate) commands: mpsc::Sender<Command>,
     /// Bytes in flight, in units of [`BUDGET_UNIT`].
     pub(crate) budget: Arc<Semaphore>,
+    /// How many of them there are in all.
+    pub(crate) budget_units: usize,
     pub(crate) pack_names: PackNames,
     pub(crate) stopped: Stopped,
     /// Changes with each commit, and when the writer stops.
@@ -143,6 +148,18 @@ impl Registry {
         self.shared.inspect.as_deref()
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// The commands that wait for the committer, and the bytes of unfinished publishes.
+    pub(crate) fn in_flight(&self) -> (u64, u64) {
+        let Some(writer) = &self.shared.writer else { return (0, 0) };
+        let requests = writer.commands.max_capacity().saturating_sub(writer.commands.capacity());
+        let units = writer.budget_units.saturating_sub(writer.budget.available_permits());
+        (requests as u64, (units as u64).saturating_mul(BUDGET_UNIT))
+    }
+
     pub(crate) fn classify(&self) -> Option<&dyn Classify> {
         self.shared.classify.as_deref()
     }
@@ -169,6 +186,7 @@ impl Registry {
 
     /// Tells of something that has no position in the change feed.
     pub(crate) fn tell_apart_from_feed(&self, subject: &str, event: RegistryEvent) {
+        self.counters().told(&event);
         self.shared.sink.emit(&self.shared.opening.event(self.clock().now(), subject, event));
     }
 
@@ -206,11 +224,26 @@ impl Registry {
         let budget = Arc::clone(&self.writer()?.budget);
         let bytes = bytes.min(self.settings().max_bytes_in_flight);
         let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT).max(1)).unwrap_or(u32::MAX);
-        budget.acquire_many_owned(units).await.map_err(|_| RegistryError::Closed)
+        if let Ok(reserved) = Arc::clone(&budget).try_acquire_many_owned(units) {
+            return Ok(reserved);
+        }
+        let began = self.clock().monotonic();
+        let reserved = budget.acquire_many_owned(units).await.map_err(|_| RegistryError::Closed);
+        self.counters().waited(self.clock().monotonic().saturating_sub(began));
+        reserved
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), RegistryError> {
-        self.writer()?.commands.send(command).await.map_err(|_| RegistryError::Closed)
+        let commands = &self.writer()?.commands;
+        let command = match commands.try_send(command) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(RegistryError::Closed),
+            Err(TrySendError::Full(command)) => command,
+        };
+        let began = self.clock().monotonic();
+        let sent = commands.send(command).await.map_err(|_| RegistryError::Closed);
+        self.counters().waited(self.clock().monotonic().saturating_sub(began));
+        sent
     }
 
     /// Sends a command, and waits for its outcome.

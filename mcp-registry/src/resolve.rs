@@ -100,11 +100,13 @@ impl Registry {
         select: Select,
     ) -> Result<(Entry, Location), RegistryError> {
         let selection = select.selection()?;
+        self.counters().resolved();
         let readers = self.readers();
         if let Selection::Exact(version) = &selection
             && readers.is_beside_writer()
             && let Some(known) = self.remembered().exact(name, version, readers.changes())
         {
+            self.counters().remembered();
             // A closed handle gives nothing, also not from memory.
             return if readers.is_closed() { Err(RegistryError::Closed) } else { Ok(known) };
         }
@@ -152,7 +154,11 @@ impl Registry {
             }
         };
         match opened {
-            Ok(bytes) => Ok(Content { entry, bytes }),
+            Ok(bytes) => {
+                self.counters().read();
+                self.counters().gave(bytes.len());
+                Ok(Content { entry, bytes })
+            }
             Err(reason) => Err(self.damaged(&entry.artifact, location.to_string(), reason)),
         }
     }

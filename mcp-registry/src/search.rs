@@ -283,7 +283,7 @@ impl Registry {
     /// # Cancel safety
     /// A dropped call stops searching some thousand names or rows later.
     pub async fn search(&self, search: impl Into<Search>) -> Result<Hits, RegistryError> {
-        let search = search.into();
+        let (search, began) = (search.into(), self.clock().monotonic());
         let (index, readers) = (self.search_index().clone(), self.readers().clone());
         let abandoning = Abandoning(Arc::default());
         let abandoned = Arc::clone(&abandoning.0);
@@ -308,7 +308,9 @@ impl Registry {
             let next = page.next.map(|cursor| cursor.encode());
             Ok(Hits { hits, total: page.total, facets: page.facets, next })
         });
-        found.await.map_err(|_| RegistryError::Closed)?
+        let found = found.await.map_err(|_| RegistryError::Closed)?;
+        self.counters().search_took(self.clock().monotonic().saturating_sub(began));
+        found
     }
 }
 

@@ -38,13 +38,15 @@
 //! - [`rule`]: checks that are data.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
 //! - [`ValidationEngine`]: contracts by subject and version, with events.
-//! - [`ContractInspector`]: how the other engines ask, through [`mcp_core::Inspect`].
+//! - [`ContractInspector`]: how the other engines ask, through [`mcp_core::Inspect`]; [`SchemaClassifier`]: how far one schema is from
+//!   the one before it, through [`mcp_core::Classify`].
 //!
 //! Nothing here fetches, reads a file, waits or prints.
 
 #[cfg(feature = "avro")]
 mod avro;
 mod canonical;
+mod classifier;
 mod compatibility;
 mod contract;
 mod document;
@@ -72,6 +74,7 @@ mod validator;
 
 #[cfg(feature = "avro")]
 pub use avro::Avro;
+pub use classifier::SchemaClassifier;
 pub use compatibility::{Break, Compatibility, Direction, Mode};
 pub use contract::{Contract, ContractBuilder};
 pub use document::Document;

@@ -23,6 +23,7 @@ mod remote;
 mod requests;
 mod search_model;
 mod searching;
+mod stats;
 mod storage;
 mod streams;
 mod surroundings;
