@@ -62,6 +62,10 @@ async fn each_outcome_is_counted_once_and_times_come_from_the_lent_clock() {
     drop(registry.get(&app, Select::exact("1.0.0")).await.unwrap_err());
     let activity = registry.activity();
     assert_eq!((activity.corrupt_reads, activity.reads), (1, 2));
+    registry.resolve(&app, Select::exact("1.0.0")).await.unwrap();
+    registry.resolve(&app, Select::exact("1.0.0")).await.unwrap();
+    let again = registry.activity();
+    assert!(again.cache_hits > activity.cache_hits && again.cache_hits < again.resolves, "{again:?}");
     let json = serde_json::to_value(&activity).unwrap();
     assert_eq!(json["publish_us"]["buckets"][0], serde_json::json!({"up_to": 3071, "count": 5}));
 }
