@@ -4,6 +4,7 @@ use std::sync::Arc;
 use mcp_core::{Name, RequestId};
 use rusqlite::{Connection, params};
 
+use super::query::VersionHit;
 use super::tail::{ByText, DigestEntry, Run, Slot};
 use super::{failed, signed};
 use crate::RegistryError;
@@ -72,12 +73,20 @@ impl Merge {
                 let mut end = None;
                 for (slot, state) in entries.versions.range(behind(last.as_ref())).take(count) {
                     let (name, class, key) = (slot.name.as_str(), slot.class as i64, slot.key.as_bytes());
+                    let mut put = |class: i64, hit: &VersionHit| {
+                        let yank = hit.yank.map(signed).transpose()?;
+                        put.execute(params![name, class, key, signed(hit.seq)?, yank]).map_err(fail)
+                    };
                     match state {
-                        Some(hit) => {
-                            let yank = hit.yank.map(signed).transpose()?;
-                            put.execute(params![name, class, key, signed(hit.seq)?, yank]).map_err(fail)?;
+                        Some(hit) => drop(put(class, hit)?),
+                        None => {
+                            // It comes to its other class in the same transaction: an opening after a crash must find it in one of them.
+                            let other = Slot { class: slot.class.other(), ..slot.clone() };
+                            if let Some(Some(hit)) = entries.versions.get(&other) {
+                                put(other.class as i64, hit)?;
+                            }
+                            remove.execute(params![name, class, key]).map_err(fail)?;
                         }
-                        None => drop(remove.execute(params![name, class, key]).map_err(fail)?),
                     }
                     end = Some(slot);
                     done = done.saturating_add(1);

@@ -29,6 +29,16 @@ impl Class {
         Self::ALL.into_iter().find(|class| *class as i64 == number)
     }
 
+    /// Where a version of this run goes when it is yanked or restored.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Release => Self::YankedRelease,
+            Self::PreRelease => Self::YankedPreRelease,
+            Self::YankedRelease => Self::Release,
+            Self::YankedPreRelease => Self::PreRelease,
+        }
+    }
+
     /// Whether the versions of this run are yanked.
     pub(super) const fn is_yanked(self) -> bool {
         matches!(self, Self::YankedRelease | Self::YankedPreRelease)

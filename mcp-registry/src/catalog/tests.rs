@@ -290,11 +290,23 @@ fn run(steps: &[Step]) -> Result<(), RegistryError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn tables_and_tail_together_hold_what_a_plain_map_holds(steps in proptest::collection::vec(step(), 1..30)) {
         run(&steps).expect("no failure");
     }
+}
+
+#[test]
+fn invariant_2_a_yank_that_a_kill_left_half_merged_is_there_when_opened_again() {
+    let publish = |version| Step::Commit(vec![Op::Publish { name: 0, version, body: 0, request: false }]);
+    let yank = |version, yanked| Step::Commit(vec![Op::Yank { name: 0, version, yanked }]);
+    let first = (0..24).map(publish);
+    // A copy after each commit: so one falls between any two parts of a merge.
+    let yanks = (0..12).flat_map(|version| [yank(version, true), Step::Copy]);
+    let back = (0..12).step_by(2).flat_map(|version| [yank(version, false), Step::Copy]);
+    let rest = (24..48).flat_map(|version| [publish(version), Step::Copy]);
+    run(&first.chain(yanks).chain(back).chain(rest).collect::<Vec<_>>()).expect("no failure");
 }
 
 /// Each row publishes the next patch version: so a state is right when it has exactly the versions of the rows that it sees.
