@@ -65,7 +65,7 @@ impl ContractInspector {
 }
 
 /// `type/subtype` in lower case, without parameters (RFC 9110, section 8.3.1).
-fn essence(media_type: &str) -> String {
+pub(crate) fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
