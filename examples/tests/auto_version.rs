@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use mcp_core::{ErrorKind, Name};
 use mcp_registry::{Bump, Draft, Registry, RegistryError};
-use mcp_validation::{JsonSchema, SchemaClassifier};
+use mcp_validation::{ContractClassifier, JsonSchema};
 
 const SCHEMA: &str = "application/schema+json";
 
 async fn open(folder: &std::path::Path) -> Registry {
-    let classifier = SchemaClassifier::new().compare_type(SCHEMA, Arc::new(JsonSchema::new()));
+    let classifier = ContractClassifier::new().compare_type(SCHEMA, JsonSchema::new());
     Registry::local(folder).classify(Arc::new(classifier)).open().await.unwrap()
 }
 

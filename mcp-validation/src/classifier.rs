@@ -7,206 +7,178 @@ use mcp_core::{Candidate, Change, Classify, ErrorKind, Name, SeamError};
 use crate::inspector::essence;
 use crate::{Compatibility, Limits, Reference, SchemaFormat, SchemaSource};
 
-/// Compares artifacts that are schemas: of which format, an explicit map from media type and name says.
+/// Tells how far one schema is from the one before it: of which format they are, an explicit map from media type and name says.
 ///
-/// Whoever uses a schema has documents that are valid under it. So the change is
-/// - [`Major`](Change::Major) when some document that the old schema accepts cannot be read under the new one;
-/// - [`Minor`](Change::Minor) when all can, and the new one accepts more, or it could not be decided whether it does;
-/// - [`Patch`](Change::Patch) when each reads what the other accepts, although the texts differ;
-/// - [`Identical`](Change::Identical) when bytes and media type are the same;
-/// - [`Unknown`](Change::Unknown) when it could not be decided, when the media types differ, and when no format is meant for them.
-///
-/// A media type counts without its parameters and in any case. Comparing is done on the thread that polls, without an await, for as long
-/// as the limits admit.
+/// Equal bytes, or schemas of one [identity](SchemaFormat::identity), are `Identical`. Where each reads all that the other wrote, the
+/// change is a `Patch`; where only the new one does, `Minor`; else `Major`. What is not mapped, changes its media type, or cannot be
+/// decided is `Unknown`. Comparing is done on the thread that polls, without an await, for as long as the limits admit.
 ///
 /// ```
-/// # #[cfg(feature = "json-schema")]
-/// # fn main() {
-/// use std::sync::Arc;
-/// use mcp_validation::{JsonSchema, SchemaClassifier};
+/// use mcp_validation::{ContractClassifier, JsonSchema};
 ///
-/// let classifier = SchemaClassifier::new().compare_type("application/schema+json", Arc::new(JsonSchema::new()));
-/// # let _ = classifier;
-/// # }
-/// # #[cfg(not(feature = "json-schema"))]
-/// # fn main() {}
+/// let classifier = ContractClassifier::new().compare_type("application/schema+json", JsonSchema::new());
 /// ```
-#[derive(Clone, Default)]
-pub struct SchemaClassifier {
+#[derive(Default)]
+pub struct ContractClassifier {
     by_type_and_name: BTreeMap<(String, Name), Arc<dyn SchemaFormat>>,
     by_type: BTreeMap<String, Arc<dyn SchemaFormat>>,
     references: Vec<Reference>,
     limits: Limits,
 }
 
-impl SchemaClassifier {
-    /// With no format yet: every change is unknown.
+impl ContractClassifier {
+    /// With no format yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Compares artifacts of this media type as schemas of `format`, unless there is one for their name.
+    /// Compares artifacts of this media type as schemas of `format`, unless there is one for their name. A media type counts without
+    /// its parameters and in any case.
     #[must_use]
-    pub fn compare_type(mut self, media_type: &str, format: Arc<dyn SchemaFormat>) -> Self {
-        self.by_type.insert(essence(media_type), format);
+    pub fn compare_type(mut self, media_type: &str, format: impl SchemaFormat + 'static) -> Self {
+        self.by_type.insert(essence(media_type), Arc::new(format));
         self
     }
 
     /// Compares artifacts of this media type and name as schemas of `format`.
     #[must_use]
-    pub fn compare_name(mut self, media_type: &str, name: Name, format: Arc<dyn SchemaFormat>) -> Self {
-        self.by_type_and_name.insert((essence(media_type), name), format);
+    pub fn compare_name(mut self, media_type: &str, name: Name, format: impl SchemaFormat + 'static) -> Self {
+        self.by_type_and_name.insert((essence(media_type), name), Arc::new(format));
         self
     }
 
-    /// What the schemas may refer to, old and new ones alike.
+    /// Gives a document that every schema may refer to by `uri`.
     #[must_use]
-    pub fn references(mut self, references: impl IntoIterator<Item = Reference>) -> Self {
-        self.references = references.into_iter().collect();
+    pub fn reference(mut self, uri: impl Into<String>, text: impl Into<String>) -> Self {
+        self.references.push(Reference::new(uri, text));
         self
     }
 
-    /// What a comparison may cost.
+    /// What one comparison may cost, instead of the default.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    fn format(&self, old: &Candidate, new: &Candidate) -> Option<&dyn SchemaFormat> {
-        let media_type = essence(&new.media_type);
-        if essence(&old.media_type) != media_type {
-            return None;
-        }
+    fn format(&self, candidate: &Candidate) -> Option<&dyn SchemaFormat> {
+        let media_type = essence(&candidate.media_type);
         let by_type = self.by_type.get(&media_type);
-        let by_name = self.by_type_and_name.get(&(media_type, new.name.clone()));
+        let by_name = self.by_type_and_name.get(&(media_type, candidate.name.clone()));
         by_name.or(by_type).map(Arc::as_ref)
     }
 
-    fn compare(
-        &self,
-        format: &dyn SchemaFormat,
-        old: &Candidate,
-        new: &Candidate,
-    ) -> Result<Change, SeamError> {
-        let source = |text| SchemaSource::new(text, &self.references, &self.limits);
-        let (old, new) = (source(text(old)?), source(text(new)?));
+    fn compare(&self, old: &Candidate, new: &Candidate) -> Result<Change, SeamError> {
+        if essence(&old.media_type) != essence(&new.media_type) {
+            return Ok(Change::Unknown);
+        }
+        if old.bytes == new.bytes {
+            return Ok(Change::Identical);
+        }
+        let Some(format) = self.format(new) else { return Ok(Change::Unknown) };
+        let (old, new) = (self.source(old)?, self.source(new)?);
+        if format.identity(&old)? == format.identity(&new)? {
+            return Ok(Change::Identical);
+        }
         Ok(match format.can_read(&new, &old)? {
             Compatibility::No(_) => Change::Major,
             Compatibility::Unknown(_) => Change::Unknown,
-            // Undecided the other way round is the greater of what it can be.
             Compatibility::Yes => match format.can_read(&old, &new)? {
                 Compatibility::Yes => Change::Patch,
-                Compatibility::No(_) | Compatibility::Unknown(_) => Change::Minor,
+                Compatibility::No(_) => Change::Minor,
+                // It is one of the two; which, is not known.
+                Compatibility::Unknown(_) => Change::Minor,
             },
         })
     }
-}
 
-fn text(candidate: &Candidate) -> Result<&str, SeamError> {
-    std::str::from_utf8(&candidate.bytes).map_err(|error| {
-        let version = candidate.version.as_ref().map_or_else(String::new, |version| format!("@{version}"));
-        SeamError::new(ErrorKind::Invalid, format!("read {}{version} as a schema", candidate.name))
+    fn source<'a>(&'a self, candidate: &'a Candidate) -> Result<SchemaSource<'a>, SeamError> {
+        let text = std::str::from_utf8(&candidate.bytes).map_err(|error| {
+            SeamError::new(
+                ErrorKind::Invalid,
+                format!("compare {} as a schema: it is not text in UTF-8", candidate.name),
+            )
             .with_source(error)
-    })
-}
-
-#[async_trait]
-impl Classify for SchemaClassifier {
-    async fn classify(&self, old: &Candidate, new: &Candidate) -> Result<Change, SeamError> {
-        let Some(format) = self.format(old, new) else { return Ok(Change::Unknown) };
-        if old.digest == new.digest {
-            return Ok(Change::Identical);
-        }
-        self.compare(format, old, new)
+        })?;
+        Ok(SchemaSource::new(text, &self.references, &self.limits))
     }
 }
 
-impl std::fmt::Debug for SchemaClassifier {
+#[async_trait]
+impl Classify for ContractClassifier {
+    async fn classify(&self, old: &Candidate, new: &Candidate) -> Result<Change, SeamError> {
+        self.compare(old, new)
+    }
+}
+
+impl std::fmt::Debug for ContractClassifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SchemaClassifier")
+        f.debug_struct("ContractClassifier")
             .field("types", &self.by_type.keys())
             .field("names", &self.by_type_and_name.keys())
             .finish_non_exhaustive()
     }
 }
 
-#[cfg(all(test, feature = "json-schema"))]
+#[cfg(feature = "json-schema")]
+#[cfg(test)]
 mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::{Draft, JsonSchema};
+    use crate::JsonSchema;
 
-    const TYPE: &str = "application/schema+json";
+    const SCHEMA: &str = "application/schema+json";
 
-    fn candidate(media_type: &str, bytes: impl Into<bytes::Bytes>) -> Candidate {
-        Candidate::new("app".parse().expect("a name"), media_type, bytes.into())
+    fn candidate(media_type: &str, text: &str) -> Candidate {
+        Candidate::new("app".parse().unwrap(), media_type, text.to_owned().into())
     }
 
-    fn classify(
-        classifier: &SchemaClassifier,
-        old: &Candidate,
-        new: &Candidate,
-    ) -> Result<Change, ErrorKind> {
-        block_on(classifier.classify(old, new)).map_err(|error| error.kind())
+    fn change(old: &str, new: &str) -> Result<Change, ErrorKind> {
+        let classifier = ContractClassifier::new().compare_type(SCHEMA, JsonSchema::new());
+        let classified = block_on(classifier.classify(&candidate(SCHEMA, old), &candidate(SCHEMA, new)));
+        classified.map_err(|error| error.kind())
     }
 
     #[test]
-    fn a_change_is_what_documents_of_the_old_schema_notice_of_it() {
-        let classifier = SchemaClassifier::new().compare_type(TYPE, Arc::new(JsonSchema::new()));
-        let cases = [
-            (r#"{"type": "integer"}"#, r#"{"type": "integer"}"#, Change::Identical),
-            (r#"{"type": "integer"}"#, r#"{ "type": "integer", "title": "a number" }"#, Change::Patch),
-            (r#"{"minimum": 1}"#, r#"{"allOf": [{"minimum": 1}]}"#, Change::Patch),
-            (r#"{"type": "integer"}"#, r#"{"type": ["integer", "string"]}"#, Change::Minor),
-            (r#"{"type": "integer"}"#, r#"{"type": "number"}"#, Change::Minor),
-            (r#"{"type": ["integer", "string"]}"#, r#"{"type": "integer"}"#, Change::Major),
-            (r#"{"type": "object"}"#, r#"{"type": "object", "required": ["id"]}"#, Change::Major),
-            (r#"{"type": "object", "required": ["id"]}"#, r#"{"type": "object"}"#, Change::Minor),
-        ];
-        for (old, new, expected) in cases {
-            let change = classify(&classifier, &candidate(TYPE, old), &candidate(TYPE, new));
-            assert_eq!(change, Ok(expected), "{old} to {new}");
+    fn a_change_is_named_by_who_can_read_whom() {
+        let integer = r#"{"type": "integer"}"#;
+        for (new, expected) in [
+            (integer, Change::Identical),
+            ("{ \"type\":\"integer\" }", Change::Identical),
+            (r#"{"type": "integer", "title": "count"}"#, Change::Patch),
+            (r#"{"type": "number"}"#, Change::Minor),
+            (r#"{"type": "integer", "minimum": 0}"#, Change::Major),
+            (r#"{"type": "string"}"#, Change::Major),
+        ] {
+            assert_eq!(change(integer, new), Ok(expected), "{new}");
         }
+        let undecided = change(r#"{"pattern": "^[a-b]$"}"#, r#"{"pattern": "^(a|b)$"}"#);
+        assert_eq!(undecided, Ok(Change::Unknown));
     }
 
     #[test]
-    fn what_no_format_is_meant_for_is_unknown() {
-        let classifier = SchemaClassifier::new().compare_type(TYPE, Arc::new(JsonSchema::new()));
-        let of = |media_type| candidate(media_type, "{}");
-        let other = |media_type| candidate(media_type, "true");
-        assert_eq!(classify(&classifier, &of("text/plain"), &other("text/plain")), Ok(Change::Unknown));
-        assert_eq!(classify(&classifier, &of("application/json"), &other(TYPE)), Ok(Change::Unknown));
-        assert_eq!(classify(&SchemaClassifier::new(), &of(TYPE), &other(TYPE)), Ok(Change::Unknown));
-        let parameters = "Application/Schema+JSON; charset=utf-8";
-        assert_eq!(classify(&classifier, &of(TYPE), &other(parameters)), Ok(Change::Patch));
-    }
-
-    #[test]
-    fn a_name_goes_before_its_media_type() {
-        let name = "app".parse().expect("a name");
-        let draft4 = Arc::new(JsonSchema::new().draft(Draft::Draft4));
-        let old = candidate(TYPE, r#"{"const": 1}"#);
-        let new = candidate(TYPE, r#"{"const": 2}"#);
-        let by_type = SchemaClassifier::new().compare_type(TYPE, Arc::new(JsonSchema::new()));
-        assert_eq!(classify(&by_type, &old, &new), Ok(Change::Major));
-        // Draft 4 knows no `const`.
-        assert_eq!(classify(&by_type.compare_name(TYPE, name, draft4), &old, &new), Ok(Change::Patch));
+    fn what_is_not_mapped_is_unknown_unless_its_bytes_are_equal() {
+        let classifier =
+            ContractClassifier::new().compare_name(SCHEMA, "app".parse().unwrap(), JsonSchema::new());
+        let classify = |old: (&str, &str), new: (&str, &str)| {
+            let (old, new) = (candidate(old.0, old.1), candidate(new.0, new.1));
+            block_on(classifier.classify(&old, &new)).map_err(|error| error.kind())
+        };
+        assert_eq!(classify(("text/plain", "{}"), ("text/plain", "{ }")), Ok(Change::Unknown));
+        assert_eq!(classify(("text/plain", "a"), ("Text/Plain; x=y", "a")), Ok(Change::Identical));
+        assert_eq!(classify((SCHEMA, "{}"), ("text/plain", "{}")), Ok(Change::Unknown));
+        assert_eq!(classify((SCHEMA, "{}"), (SCHEMA, "true")), Ok(Change::Patch));
     }
 
     #[test]
     fn what_is_no_schema_is_an_error() {
-        let classifier = SchemaClassifier::new().compare_type(TYPE, Arc::new(JsonSchema::new()));
-        let good = candidate(TYPE, "{}");
-        for bad in [&b"{"[..], b"\xff", br#"{"type": 7}"#] {
-            let bad = candidate(TYPE, bad.to_vec());
-            assert_eq!(classify(&classifier, &good, &bad), Err(ErrorKind::Invalid));
-            assert_eq!(classify(&classifier, &bad, &good), Err(ErrorKind::Invalid));
-        }
-        let narrow = classifier.limits(Limits { max_schema_bytes: 10, ..Limits::default() });
-        let long = candidate(TYPE, r#"{"minimum": 1}"#);
-        assert_eq!(classify(&narrow, &good, &long), Err(ErrorKind::Exhausted));
+        assert_eq!(change("{}", "{"), Err(ErrorKind::Invalid));
+        assert_eq!(change("{}", r#"{"type": "txt"}"#), Err(ErrorKind::Invalid));
+        let latin = Candidate::new("app".parse().unwrap(), SCHEMA, b"\"\xe9\"".to_vec().into());
+        let classifier = ContractClassifier::new().compare_type(SCHEMA, JsonSchema::new());
+        let error = block_on(classifier.classify(&candidate(SCHEMA, "{}"), &latin)).expect_err("no text");
+        assert_eq!(error.to_string(), "compare app as a schema: it is not text in UTF-8");
     }
 }

@@ -1,3 +1,5 @@
+mod registration;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,15 +9,24 @@ use mcp_core::{
     ParseError, RandomIds, Source, SystemClock, ValidationEvent, Version,
 };
 
+pub use self::registration::Registration;
+use self::registration::Subject;
 use crate::{
-    Contract, ContractBuilder, Document, Limits, Report, SchemaFormat, SchemaFormats, ValidationError,
+    Contract, ContractBuilder, ContractStore, Document, Limits, MemoryContractStore, Mode, Report,
+    SchemaFormat, SchemaFormats, ValidationError,
 };
 
 /// Holds contracts by subject and version, and judges documents by them; used from as many threads as there are.
 ///
-/// It keeps them in memory. Each registered contract and each judged document is told to the host's [`EventSink`].
+/// Contracts that are built in code are kept in memory ([`register`](Self::register)); schemas that are registered as data
+/// ([`register_schema`](Self::register_schema)) are kept in a [`ContractStore`], and compared with the versions before them. Each
+/// registered contract and each judged document is told to the host's [`EventSink`].
 pub struct ValidationEngine {
     contracts: RwLock<BTreeMap<Name, Versions>>,
+    /// Taken before `contracts`, never after.
+    subjects: RwLock<BTreeMap<Name, Subject>>,
+    store: Arc<dyn ContractStore>,
+    mode: Mode,
     formats: SchemaFormats,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -213,6 +224,8 @@ impl std::fmt::Debug for ValidationEngine {
 pub struct ValidationEngineBuilder {
     formats: Vec<Arc<dyn SchemaFormat>>,
     limits: Limits,
+    store: Option<Arc<dyn ContractStore>>,
+    mode: Mode,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
     events: Option<Arc<dyn EventSink>>,
@@ -228,6 +241,19 @@ impl ValidationEngineBuilder {
     /// The limits of contracts that are begun with [`ValidationEngine::contract`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Keeps the schemas that are registered; without one, they are kept in memory and end with the engine.
+    pub fn store(mut self, store: Arc<dyn ContractStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// How new versions must fit the old ones of a subject for which no [mode was set](ValidationEngine::set_mode). Without it,
+    /// nothing is asked.
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -253,7 +279,8 @@ impl ValidationEngineBuilder {
     ///
     /// # Errors
     /// [`ValidationError::BrokenLimits`], `Invalid`; [`ValidationError::NotOpened`]: `Invalid` for a format whose name is none,
-    /// `Unavailable` when no ids were lent and the operating system has no randomness.
+    /// `Unavailable` when no ids were lent and the operating system has no randomness; [`ValidationError::NotStored`] when the store
+    /// cannot be read, and the errors of [`ContractBuilder::build`] when what it holds cannot be built.
     pub fn build(self) -> Result<ValidationEngine, ValidationError> {
         self.limits.check()?;
         let mut formats = SchemaFormats::built_in()?;
@@ -264,18 +291,22 @@ impl ValidationEngineBuilder {
             Some(ids) => ids,
             None => Arc::new(RandomIds::new().map_err(|source| ValidationError::NotOpened { source })?),
         };
-        let engine = "validation".parse();
-        let engine =
-            engine.map_err(|error: ParseError| ValidationError::NotOpened { source: error.into() })?;
-        Ok(ValidationEngine {
+        let name = "validation".parse();
+        let name = name.map_err(|error: ParseError| ValidationError::NotOpened { source: error.into() })?;
+        let engine = ValidationEngine {
             contracts: RwLock::default(),
+            subjects: RwLock::default(),
+            store: self.store.unwrap_or_else(|| Arc::new(MemoryContractStore::new())),
+            mode: self.mode,
             formats,
             limits: self.limits,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             events: self.events.unwrap_or_else(|| Arc::new(NullSink)),
-            source: Source::new(&engine, ids.next_id()),
+            source: Source::new(&name, ids.next_id()),
             told: AtomicU64::new(0),
-        })
+        };
+        engine.load()?;
+        Ok(engine)
     }
 }
 

@@ -1,6 +1,8 @@
 use mcp_core::{ErrorKind, Name, SeamError, Version};
 use thiserror::Error;
 
+use crate::{Break, Mode};
+
 /// Why a document could not be judged, or a contract not be made. An invalid document is no error but a [`Report`](crate::Report).
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -118,6 +120,38 @@ pub enum ValidationError {
         /// What stands there.
         reason: String,
     },
+    /// The schema breaks what its subject promises.
+    #[error("register the schema {subject}@{version}: it is not {mode} compatible: {}", listed(breaks))]
+    Incompatible {
+        /// Of which subject.
+        subject: Name,
+        /// Which version.
+        version: Version,
+        /// What the subject promises.
+        mode: Mode,
+        /// Everything that breaks it.
+        breaks: Vec<Break>,
+    },
+    /// It could not be decided whether the schema breaks what its subject promises.
+    #[error(
+        "register the schema {subject}@{version}: whether it is {mode} compatible could not be decided: {reason}, simplify it, or change the subject's mode"
+    )]
+    Undecided {
+        /// Of which subject.
+        subject: Name,
+        /// Which version.
+        version: Version,
+        /// What the subject promises.
+        mode: Mode,
+        /// Why it could not.
+        reason: String,
+    },
+    /// The store of contracts did not do its part; the source says why.
+    #[error("use the store of contracts")]
+    NotStored {
+        /// What the store said.
+        source: SeamError,
+    },
     /// A validator could not judge the document; the source says why.
     #[error("judge a document by a validator")]
     NotJudged {
@@ -130,6 +164,11 @@ pub enum ValidationError {
         /// What was missing.
         source: SeamError,
     },
+}
+
+/// All of them in one line.
+fn listed(breaks: &[Break]) -> String {
+    breaks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl ValidationError {
@@ -149,10 +188,14 @@ impl ValidationError {
             | Self::UnknownSubject { .. }
             | Self::UnknownVersion { .. }
             | Self::NoRelease { .. } => ErrorKind::NotFound,
-            Self::VersionTaken { .. } | Self::PolicyMismatch => ErrorKind::Conflict,
-            Self::BrokenSchema { source, .. } | Self::NotJudged { source } | Self::NotOpened { source } => {
-                source.kind()
-            }
+            Self::VersionTaken { .. }
+            | Self::PolicyMismatch
+            | Self::Incompatible { .. }
+            | Self::Undecided { .. } => ErrorKind::Conflict,
+            Self::BrokenSchema { source, .. }
+            | Self::NotJudged { source }
+            | Self::NotStored { source }
+            | Self::NotOpened { source } => source.kind(),
         }
     }
 }

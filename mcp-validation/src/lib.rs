@@ -37,9 +37,11 @@
 //!   built in (feature `json-schema`, on by default).
 //! - [`rule`]: checks that are data.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
-//! - [`ValidationEngine`]: contracts by subject and version, with events.
-//! - [`ContractInspector`]: how the other engines ask, through [`mcp_core::Inspect`]; [`SchemaClassifier`]: how far one schema is from
-//!   the one before it, through [`mcp_core::Classify`].
+//! - [`Mode`] and [`Compatibility`]: whether one version of a schema can take the place of another, and each [`Break`] where not.
+//! - [`ValidationEngine`]: contracts by subject and version, with events. Schemas that are registered are kept in a [`ContractStore`]
+//!   and refused where they break their subject's mode.
+//! - [`ContractInspector`] and [`ContractClassifier`]: how the other engines ask, through [`mcp_core::Inspect`] and
+//!   [`mcp_core::Classify`].
 //!
 //! Nothing here fetches, reads a file, waits or prints.
 
@@ -48,7 +50,10 @@ mod avro;
 mod canonical;
 mod classifier;
 mod compatibility;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
+mod contract_store;
 mod document;
 mod encoding;
 mod engine;
@@ -66,7 +71,6 @@ mod report;
 pub mod rule;
 mod scan;
 mod schema_format;
-#[cfg(any(feature = "avro", feature = "json-schema"))]
 mod schema_text;
 #[cfg(feature = "json-schema")]
 mod stack;
@@ -74,12 +78,13 @@ mod validator;
 
 #[cfg(feature = "avro")]
 pub use avro::Avro;
-pub use classifier::SchemaClassifier;
+pub use classifier::ContractClassifier;
 pub use compatibility::{Break, Compatibility, Direction, Mode};
 pub use contract::{Contract, ContractBuilder};
+pub use contract_store::{ContractEntry, ContractStore, MemoryContractStore, StoredContract};
 pub use document::Document;
 pub use encoding::Encoding;
-pub use engine::{Registered, ValidationEngine, ValidationEngineBuilder};
+pub use engine::{Registered, Registration, ValidationEngine, ValidationEngineBuilder};
 pub use error::ValidationError;
 pub use findings::Findings;
 pub use inspector::{ContractInspector, Unmapped};

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mcp_core::{Digest, Name, ParseError, SeamError};
+use mcp_core::{Digest, Digester, ErrorKind, Name, ParseError, SeamError};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -33,9 +34,35 @@ pub trait SchemaFormat: Send + Sync {
         reader: &SchemaSource<'_>,
         writer: &SchemaSource<'_>,
     ) -> Result<Compatibility, SeamError>;
+
+    /// What identifies a schema: equal for two that mean the same by their form alone, such as two that differ in white space. Unless
+    /// a format says otherwise, that is the JSON value of a schema in JSON and of its references, however it is written, and the text
+    /// of any other.
+    ///
+    /// # Errors
+    /// `Exhausted` when it is beyond the limits.
+    fn identity(&self, source: &SchemaSource<'_>) -> Result<Digest, SeamError> {
+        let mut digester = Digester::new();
+        digester.update(b"mcp-validation schema 1").update(Digest::of(self.name().as_bytes()).as_bytes());
+        digester.update(canonical_text(source.text, source.limits)?.as_bytes());
+        for reference in source.references {
+            digester.update(Digest::of(reference.uri.as_bytes()).as_bytes());
+            digester.update(canonical_text(&reference.text, source.limits)?.as_bytes());
+        }
+        Ok(digester.digest())
+    }
 }
 
 const _: Option<&dyn SchemaFormat> = None;
+
+/// Of the JSON value, or of the text where it is none.
+fn canonical_text(text: &str, limits: &Limits) -> Result<Digest, SeamError> {
+    match crate::schema_text::read(text, "the schema", limits) {
+        Ok(document) => Ok(crate::canonical::digest(crate::schema_text::value_of(&document)).0),
+        Err(error) if error.kind() == ErrorKind::Exhausted => Err(error),
+        Err(_) => Ok(Digest::of(text.as_bytes())),
+    }
+}
 
 /// A schema that judges documents, and decodes those whose bytes mean nothing without it.
 ///
@@ -90,7 +117,8 @@ impl<'a> SchemaSource<'a> {
 }
 
 /// A document that a schema may refer to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Reference {
     /// By which URI; it is a name here and never fetched.
@@ -160,11 +188,14 @@ impl SchemaFormats {
         format: &str,
         schema: impl Into<String>,
     ) -> Result<ContractBuilder, ValidationError> {
+        Ok(ContractBuilder::with_schema(self.find(format)?, schema.into()))
+    }
+
+    pub(crate) fn find(&self, format: &str) -> Result<Arc<dyn SchemaFormat>, ValidationError> {
         let unknown =
             || ValidationError::UnknownFormat { format: crate::findings::shortened(format.to_owned()) };
         let name: Name = format.parse().map_err(|_| unknown())?;
-        let format = self.0.get(&name).ok_or_else(unknown)?;
-        Ok(ContractBuilder::with_schema(Arc::clone(format), schema.into()))
+        self.0.get(&name).cloned().ok_or_else(unknown)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Flat {
 }
 
 /// One subschema: what every value under it must satisfy.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Node {
     /// Where it stands in the schema as it was written.
     pub(super) path: String,
@@ -77,14 +77,14 @@ pub(super) struct Bound {
     pub(super) exclusive: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Contains {
     pub(super) schema: Index,
     pub(super) min: u64,
     pub(super) max: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Condition {
     pub(super) when: Index,
     pub(super) then: Option<Index>,
