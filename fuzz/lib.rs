@@ -14,7 +14,8 @@ use mcp_promotion::{
 };
 use mcp_registry::pack::{ChunkHead, ChunkTable, Footer, PackName, RecordHeader, check_header, header};
 use mcp_validation::{
-    Avro, Compatibility, Contract, Document, Encoding, Limits, Rule, SchemaFormat, SchemaSource,
+    Avro, Compatibility, Contract, Document, Encoding, Limits, Mode, Protobuf, Rule, SchemaFormat,
+    SchemaSource, UnknownFields, ValidationError,
 };
 
 /// The parsed words of the core: what is accepted shows itself as it was written.
@@ -189,6 +190,89 @@ pub fn avro_document(data: &[u8]) {
         }
         _ => panic!("judged once, and once not"),
     }
+}
+
+/// A Protobuf schema: refused, or fit to judge a document with; and what reads itself.
+fn protobuf_schema(text: &str) {
+    let refused = |kind| {
+        let expected =
+            [ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::Exhausted, ErrorKind::Unsupported];
+        assert!(expected.contains(&kind), "{kind:?}");
+    };
+    match Contract::schema(Protobuf::new(), text).limits(limits()).build() {
+        Ok(contract) => {
+            for document in [&b""[..], b"\x08\x01", b"\x0a\x02\x08\x01", b"\x0b\x0c"] {
+                let document = Document::new(Encoding::ProtobufBinary, document);
+                if let Err(error) = contract.validate(&document) {
+                    assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+                }
+            }
+        }
+        Err(ValidationError::BrokenSchema { source, .. }) => refused(source.kind()),
+        Err(error) => panic!("{error}"),
+    }
+    let limits = limits();
+    let source = SchemaSource::new(text, &[], &limits);
+    match Mode::Full.check(&Protobuf::new(), &[source], &source) {
+        Ok(verdict) => assert!(verdict.is_yes(), "{:?}", verdict.breaks()),
+        Err(error) => refused(error.kind()),
+    }
+}
+
+/// The text of a `.proto` file.
+pub fn proto_text(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        protobuf_schema(text);
+    }
+}
+
+/// The bytes of a `FileDescriptorSet`.
+pub fn descriptor_set(data: &[u8]) {
+    protobuf_schema(&Protobuf::schema_text(data));
+}
+
+const PROTOBUF: &str = r#"syntax = "proto2";
+    import "google/protobuf/any.proto"; import "google/protobuf/struct.proto"; import "google/protobuf/timestamp.proto";
+    import "google/protobuf/duration.proto"; import "google/protobuf/field_mask.proto"; import "google/protobuf/wrappers.proto";
+    message Node {
+      required int32 id = 1; repeated Node nodes = 2; map<string, Node> named = 3; optional E e = 4; repeated sint64 packed = 5 [packed = true];
+      optional group Part = 6 { optional bytes seal = 1; } oneof one { string text = 7; double real = 8; }
+      optional google.protobuf.Any any = 9; optional google.protobuf.Struct data = 10; optional google.protobuf.Timestamp at = 11;
+      optional google.protobuf.Duration took = 12; optional google.protobuf.FieldMask mask = 13; optional google.protobuf.Value value = 14;
+      optional google.protobuf.FloatValue ratio = 15; map<bool, fixed64> flags = 16;
+    }
+    enum E { A = 1; B = -1; }"#;
+
+/// A document by [`PROTOBUF`]: found valid or invalid the same way twice, or refused because a limit ran out.
+fn protobuf_document(encoding: Encoding, data: &[u8]) {
+    static CONTRACT: std::sync::OnceLock<Option<Contract>> = std::sync::OnceLock::new();
+    let contract = CONTRACT.get_or_init(|| {
+        let format = Protobuf::new().unknown_fields(UnknownFields::Refused);
+        Contract::schema(format, PROTOBUF)
+            .rule(Rule::range("positive", "/id", 0.0..))
+            .limits(limits())
+            .build()
+            .ok()
+    });
+    let Some(contract) = contract else { panic!("the contract of this target does not build") };
+    let judge = || contract.validate(&Document::new(encoding, data.to_vec()));
+    match (judge(), judge()) {
+        (Ok(one), Ok(two)) => assert_eq!(one, two),
+        (Err(one), Err(two)) => {
+            assert_eq!((one.kind(), two.kind()), (ErrorKind::Exhausted, ErrorKind::Exhausted))
+        }
+        _ => panic!("judged once, and once not"),
+    }
+}
+
+/// A Protobuf message in the binary encoding.
+pub fn protobuf_binary(data: &[u8]) {
+    protobuf_document(Encoding::ProtobufBinary, data);
+}
+
+/// A Protobuf message in JSON.
+pub fn protobuf_json(data: &[u8]) {
+    protobuf_document(Encoding::ProtobufJson, data);
 }
 
 /// A pipeline: refused with at least one fault, each short, and the same ones twice; or written as JSON from which the same one is read.

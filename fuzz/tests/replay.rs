@@ -18,7 +18,7 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 12] = [
+    let targets: [(&str, Target); 16] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("chunk_table", mcp_fuzz::chunk_table),
@@ -31,6 +31,10 @@ fn every_input_of_the_corpus_comes_back() {
         ("policy", mcp_fuzz::policy),
         ("plan_request", mcp_fuzz::plan_request),
         ("judge_lines", mcp_fuzz::judge_lines),
+        ("proto_text", mcp_fuzz::proto_text),
+        ("descriptor_set", mcp_fuzz::descriptor_set),
+        ("protobuf_binary", mcp_fuzz::protobuf_binary),
+        ("protobuf_json", mcp_fuzz::protobuf_json),
     ];
     for (target, run) in targets {
         assert!(replay(target, run) >= 5, "{target} has too small a corpus");
@@ -55,6 +59,9 @@ fn every_beginning_of_every_input_comes_back() {
         ("policy", mcp_fuzz::policy),
         ("plan_request", mcp_fuzz::plan_request),
         ("judge_lines", mcp_fuzz::judge_lines),
+        ("descriptor_set", mcp_fuzz::descriptor_set),
+        ("protobuf_binary", mcp_fuzz::protobuf_binary),
+        ("protobuf_json", mcp_fuzz::protobuf_json),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -79,7 +79,11 @@ impl Mode {
         for (version, old) in history.iter().enumerate().skip(first) {
             for direction in self.directions() {
                 let found = match direction {
-                    Direction::Backward => format.can_read(new, old)?,
+                    Direction::Backward => {
+                        let given_up = format.given_up(new, old)?;
+                        breaks.extend(given_up.into_iter().map(|found| found.between(version, *direction)));
+                        format.can_read(new, old)?
+                    }
                     Direction::Forward => format.can_read(old, new)?,
                 };
                 match found {

@@ -34,7 +34,7 @@
 //! - What is judged, and by what: [`Document`] with its [`Encoding`], [`Contract`] and its [`ContractBuilder`], [`Limits`].
 //! - What comes of it: [`Findings`] while judging, then a [`Report`]; [`ValidationError`] when it could not be judged.
 //! - What can be plugged in: [`Validator`] for checks in code, [`SchemaFormat`] with its [`CompiledSchema`] for kinds of schema. `JsonSchema` is the one that is
-//!   built in (feature `json-schema`, on by default).
+//!   built in (feature `json-schema`, on by default), `Protobuf` another (feature `protobuf`).
 //! - [`rule`]: checks that are data.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
 //! - [`Mode`] and [`Compatibility`]: whether one version of a schema can take the place of another, and each [`Break`] where not.
@@ -66,13 +66,15 @@ mod limits;
 mod meter;
 mod number;
 mod pointer;
+#[cfg(feature = "protobuf")]
+mod protobuf;
 pub mod quality;
 mod report;
 pub mod rule;
 mod scan;
 mod schema_format;
 mod schema_text;
-#[cfg(feature = "json-schema")]
+#[cfg(any(feature = "json-schema", feature = "protobuf"))]
 mod stack;
 mod validator;
 
@@ -91,6 +93,8 @@ pub use inspector::{ContractInspector, Unmapped};
 #[cfg(feature = "json-schema")]
 pub use json_schema::{Draft, JsonSchema};
 pub use limits::Limits;
+#[cfg(feature = "protobuf")]
+pub use protobuf::{Protobuf, ProtobufLevel, UnknownFields};
 pub use report::Report;
 pub use rule::Rule;
 pub use schema_format::{CompiledSchema, Reference, SchemaFormat, SchemaFormats, SchemaSource};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Compatibility, ContractBuilder, Document, Findings, Limits, ValidationError, Validator, ValidatorError,
+    Break, Compatibility, ContractBuilder, Document, Findings, Limits, ValidationError, Validator,
+    ValidatorError,
 };
 
 /// Compiles the schemas of one format, and compares them: the plug-in for formats that are not built in.
@@ -50,6 +51,16 @@ pub trait SchemaFormat: Send + Sync {
             digester.update(canonical_text(&reference.text, source.limits)?.as_bytes());
         }
         Ok(digester.digest())
+    }
+
+    /// What `new` gives up of `old` although it reads everything that was written: places that a later schema may take by mistake,
+    /// such as the number of a field. A [`Mode`](crate::Mode) asks this wherever the new schema reads what the old one wrote. Most
+    /// formats have no such places, and leave this as it is.
+    ///
+    /// # Errors
+    /// As [`can_read`](Self::can_read).
+    fn given_up(&self, _new: &SchemaSource<'_>, _old: &SchemaSource<'_>) -> Result<Vec<Break>, SeamError> {
+        Ok(Vec::new())
     }
 }
 
@@ -152,7 +163,7 @@ impl SchemaFormats {
     /// None is known: the built-in names are right.
     pub fn built_in() -> Result<Self, ValidationError> {
         #[cfg_attr(
-            not(any(feature = "avro", feature = "json-schema")),
+            not(any(feature = "avro", feature = "json-schema", feature = "protobuf")),
             expect(unused_mut, reason = "there is no built-in format")
         )]
         let mut formats = Self::new();
@@ -160,6 +171,8 @@ impl SchemaFormats {
         formats.register(Arc::new(crate::JsonSchema::new()))?;
         #[cfg(feature = "avro")]
         formats.register(Arc::new(crate::Avro))?;
+        #[cfg(feature = "protobuf")]
+        formats.register(Arc::new(crate::Protobuf::new()))?;
         Ok(formats)
     }
 

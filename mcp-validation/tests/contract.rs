@@ -212,7 +212,11 @@ fn a_format_of_the_host_is_found_by_its_name() {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
     let names: Vec<String> = SchemaFormats::built_in().unwrap().names().map(ToString::to_string).collect();
-    let built_in = [("avro", cfg!(feature = "avro")), ("json-schema", cfg!(feature = "json-schema"))];
+    let built_in = [
+        ("avro", cfg!(feature = "avro")),
+        ("json-schema", cfg!(feature = "json-schema")),
+        ("protobuf", cfg!(feature = "protobuf")),
+    ];
     let expected: Vec<&str> =
         built_in.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect();
     assert_eq!(names, expected);
