@@ -178,7 +178,9 @@ impl Builder {
         let seen = self.last_epoch().await?;
         let (catalog, source_of_ids) = (place.clone(), Arc::clone(&ids));
         #[cfg_attr(not(test), expect(unused_mut, reason = "only tests make its commits fail"))]
-        let mut writer = blocking(move || CatalogWriter::open(catalog, &*source_of_ids, seen)).await?;
+        // The lock goes along: an opening that nobody waits for any more must not touch the catalog of the next one.
+        let (lock, mut writer) =
+            blocking(move || Ok((lock, CatalogWriter::open(catalog, &*source_of_ids, seen)?))).await?;
         #[cfg(test)]
         self.catalog_fault.into_iter().for_each(|fault| writer.fail_at(fault));
         let CatalogIdentity { id, epoch } = writer.identity();

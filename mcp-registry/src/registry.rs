@@ -152,6 +152,10 @@ impl Registry {
         &self.shared.counters
     }
 
+    pub(crate) fn shared_counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
+    }
+
     /// The commands that wait for the committer, and the bytes of unfinished publishes.
     pub(crate) fn in_flight(&self) -> (u64, u64) {
         let Some(writer) = &self.shared.writer else { return (0, 0) };

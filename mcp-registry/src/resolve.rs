@@ -111,6 +111,7 @@ impl Registry {
             return if readers.is_closed() { Err(RegistryError::Closed) } else { Ok(known) };
         }
         let (name, remembered, known) = (name.clone(), Arc::clone(self.remembered()), readers.clone());
+        let counters = self.shared_counters();
         let found = readers.look_up(move |now| {
             let exact = match &selection {
                 Selection::Exact(version) => remembered.exact(&name, version, known.changes()),
@@ -120,11 +121,16 @@ impl Registry {
                 return Ok(found);
             }
             let hit = find(now, &name, &selection)?;
-            if let Some(found) = remembered.row(hit.seq, known.changes()) {
-                return Ok(found);
-            }
-            let (entry, location) = now.entry(hit)?;
             let asked = if let Selection::Exact(version) = selection { Some(version) } else { None };
+            let by_row = remembered.row(hit.seq, known.changes());
+            if by_row.is_some() {
+                counters.remembered();
+            }
+            let (entry, location) = match by_row {
+                Some(found) if asked.is_none() => return Ok(found),
+                Some(found) => found,
+                None => now.entry(hit)?,
+            };
             remembered.keep(asked, &entry, location, now.horizon());
             Ok((entry, location))
         });

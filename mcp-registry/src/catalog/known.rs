@@ -90,6 +90,19 @@ impl Known {
         }
     }
 
+    /// A version that moved between the live and the yanked, perhaps from before the scan to behind it.
+    pub(super) fn add_moved(&mut self, name: &Name, version: &Version) {
+        self.since.insert(FilterKey::version(name, &VersionKey::of(version)));
+        self.since.insert(FilterKey::name(name));
+    }
+
+    /// Whether it is known apart from the scan.
+    #[cfg(test)]
+    pub(super) fn has_since(&self, name: &Name, version: &Version) -> bool {
+        self.since.may_have(FilterKey::version(name, &VersionKey::of(version)))
+            && self.since.may_have(FilterKey::name(name))
+    }
+
     pub(super) fn add_request(&mut self, id: &RequestId) {
         self.since.insert(FilterKey::request(id));
     }
@@ -103,9 +116,17 @@ impl Known {
     }
 }
 
+impl Drop for Known {
+    /// The scan of a writer that was never closed ends as well.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What the tables have; `None` when it was stopped.
 ///
-/// Read in steps, between which the writer goes on: whatever moves behind the scan's back was a change of this opening, which knows it.
+/// Read in steps, between which the writer goes on: whatever comes or moves behind the scan's back was a change of this opening, which
+/// knows it.
 fn read_tables(place: &CatalogPlace, keys: u64, stop: &AtomicBool) -> Result<Option<Filter>, RegistryError> {
     let connection = place.connect(true)?;
     let mut filter = Filter::with_capacity(keys);

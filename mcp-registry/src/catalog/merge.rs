@@ -4,7 +4,7 @@ use std::sync::Arc;
 use mcp_core::{Name, RequestId};
 use rusqlite::{Connection, params};
 
-use super::query::VersionHit;
+use super::query::{Class, VersionHit};
 use super::tail::{ByText, DigestEntry, Run, Slot};
 use super::{failed, signed};
 use crate::RegistryError;
@@ -71,19 +71,27 @@ impl Merge {
                     .prepare_cached("DELETE FROM version WHERE name = ?1 AND class = ?2 AND key = ?3")
                     .map_err(fail)?;
                 let mut end = None;
-                for (slot, state) in entries.versions.range(behind(last.as_ref())).take(count) {
+                let mut range = entries.versions.range(behind(last.as_ref())).peekable();
+                while let Some((slot, state)) = range.next_if(|_| done < count) {
                     let (name, class, key) = (slot.name.as_str(), slot.class as i64, slot.key.as_bytes());
-                    let mut put = |class: i64, hit: &VersionHit| {
+                    let mut put = |class: Class, hit: &VersionHit| {
                         let yank = hit.yank.map(signed).transpose()?;
-                        put.execute(params![name, class, key, signed(hit.seq)?, yank]).map_err(fail)
+                        put.execute(params![name, class as i64, key, signed(hit.seq)?, yank]).map_err(fail)
                     };
+                    // Only where it stands in the end counts. After a crash between two parts an opening must find it in one of its two
+                    // classes: the live ones come first, so it is put among the yanked before it leaves them.
+                    let last = range
+                        .peek()
+                        .is_none_or(|(next, _)| !next.is(&slot.name, slot.class) || next.key != slot.key);
                     match state {
-                        Some(hit) => drop(put(class, hit)?),
+                        _ if !last => {}
+                        Some(hit) => drop(put(slot.class, hit)?),
                         None => {
-                            // It comes to its other class in the same transaction: an opening after a crash must find it in one of them.
                             let other = Slot { class: slot.class.other(), ..slot.clone() };
-                            if let Some(Some(hit)) = entries.versions.get(&other) {
-                                put(other.class as i64, hit)?;
+                            if let (false, Some(Some(hit))) =
+                                (slot.class.is_yanked(), entries.versions.get(&other))
+                            {
+                                put(other.class, hit)?;
                             }
                             remove.execute(params![name, class, key]).map_err(fail)?;
                         }

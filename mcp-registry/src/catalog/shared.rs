@@ -113,7 +113,9 @@ pub(super) fn ingest(
             .and_then(|row| row.add(&now, run, changes, seq));
         match added {
             Err(error) if strict || !matches!(error, RegistryError::Corrupt { .. }) => return Err(error),
-            _ => {}
+            // Nobody knows which version it changed.
+            Err(_) => changes.note_all(seq),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -203,6 +205,10 @@ impl Follower {
             return Ok(None);
         }
         self.merged = merged;
+        if merged > self.head {
+            // Rows that were merged between two reads are in the tables, and never come by here.
+            changes.note_all(merged);
+        }
         self.runs.retain(|(_, last)| *last > merged);
         let after = self.head.max(merged);
         if head > after {

@@ -21,7 +21,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn is(&self, name: &Name, class: Class) -> bool {
+    pub(super) fn is(&self, name: &Name, class: Class) -> bool {
         self.name == *name && self.class == class
     }
 }

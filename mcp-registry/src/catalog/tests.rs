@@ -305,8 +305,28 @@ fn invariant_2_a_yank_that_a_kill_left_half_merged_is_there_when_opened_again() 
     // A copy after each commit: so one falls between any two parts of a merge.
     let yanks = (0..12).flat_map(|version| [yank(version, true), Step::Copy]);
     let back = (0..12).step_by(2).flat_map(|version| [yank(version, false), Step::Copy]);
+    // Back and forth within one run, ending on either side.
+    let moved = (0..8).flat_map(|turn| [yank(0, turn % 2 == 1), yank(1, turn % 2 == 0), Step::Copy]);
     let rest = (24..48).flat_map(|version| [publish(version), Step::Copy]);
-    run(&first.chain(yanks).chain(back).chain(rest).collect::<Vec<_>>()).expect("no failure");
+    run(&first.chain(yanks).chain(back).chain(moved).chain(rest).collect::<Vec<_>>()).expect("no failure");
+}
+
+#[test]
+fn invariant_1_a_version_that_moves_while_the_tables_are_scanned_is_known_to_be_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (app, taken): (Name, _) = ("app".parse().expect("a name"), version(0));
+    let (mut writer, readers, _) = open(folder.path());
+    let made = writer.commit(1, |commit| {
+        publish(commit, &app, &taken, 0, None)?;
+        yank(commit, &app, &taken, true)
+    });
+    made.expect("committed");
+    readers.close();
+    writer.close(true).expect("closed");
+    let (mut writer, ..) = open(folder.path());
+    assert!(!writer.known().has_since(&app, &taken), "only the scan knows it");
+    writer.commit(1, |commit| yank(commit, &app, &taken, false)).expect("committed");
+    assert!(writer.known().has_since(&app, &taken));
 }
 
 /// Each row publishes the next patch version: so a state is right when it has exactly the versions of the rows that it sees.

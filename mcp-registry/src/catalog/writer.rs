@@ -130,6 +130,11 @@ impl CatalogWriter {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// From now on, this commit fails.
     #[cfg(test)]
     pub(crate) fn fail_at(&mut self, fault: CommitFault) {
@@ -454,6 +459,7 @@ impl Commit<'_> {
 
     /// At the row `at`, moves a version between the runs of the live and the yanked.
     pub(crate) fn set_yank(&mut self, name: &Name, version: &Version, hit: VersionHit, at: u64) {
+        self.known.add_moved(name, version);
         self.growing.yank(name, version, hit, at);
     }
 

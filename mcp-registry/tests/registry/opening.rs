@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use mcp_core::ErrorKind;
-use mcp_registry::{Draft, LocalStorage, Registry, RegistryError, Select, StorageBackend as _};
+use mcp_registry::{Draft, LabelChange, LocalStorage, Registry, RegistryError, Select, StorageBackend as _};
 
 use crate::{assert_sound, kind, name, put, text, version};
 
@@ -38,6 +38,34 @@ async fn a_second_writer_is_told_who_holds_the_folder_and_a_reader_is_let_in() {
     assert_sound(&reader).await;
     first.close().await.unwrap();
     assert_eq!(text(&reader, "app", Select::exact("1.0.0")).await, Ok("x".to_owned()));
+    reader.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_other_openings_changed_between_two_of_its_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, v) = (name("app"), version("1.0.0"));
+    let first = Registry::open(folder.path()).await.unwrap();
+    put(&first, "app@1.0.0", "x").await;
+    first.close().await.unwrap();
+    let reader = Registry::open_read_only(folder.path()).await.unwrap();
+    let seen = async || {
+        let entry = reader.resolve(&app, Select::exact("1.0.0")).await.unwrap();
+        (entry.yanked, entry.labels.get("k").cloned())
+    };
+    assert_eq!(seen().await, (None, None));
+    for (yanked, label) in [(true, "1"), (false, "2")] {
+        // Closing merges everything into the tables.
+        let writer = Registry::open(folder.path()).await.unwrap();
+        if yanked {
+            writer.yank(&app, &v, "r").await.unwrap();
+        } else {
+            writer.unyank(&app, &v, "r").await.unwrap();
+        }
+        writer.set_labels(&app, &v, LabelChange::new().set("k", label)).await.unwrap();
+        writer.close().await.unwrap();
+        assert_eq!(seen().await, (yanked.then(|| "r".to_owned()), Some(label.to_owned())));
+    }
     reader.close().await.unwrap();
 }
 
