@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use futures::stream;
+use futures::stream::{self, Fuse};
 use mcp_core::Name;
 
 use crate::RegistryError;
@@ -15,7 +15,8 @@ use crate::storage::local::storage_error;
 /// The bytes of a publish that come part by part, cut into chunks of [`CHUNK_BYTES`].
 pub(crate) struct Input {
     name: Name,
-    stream: ByteStream,
+    /// The caller's own: it may do anything when it is polled behind its end.
+    stream: Fuse<ByteStream>,
     /// What is left of the last part.
     rest: Bytes,
     /// How many bytes were given.
@@ -26,7 +27,7 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(name: &Name, stream: ByteStream, limit: u64, setting: &'static str) -> Self {
-        Self { name: name.clone(), stream, rest: Bytes::new(), taken: 0, limit, setting }
+        Self { name: name.clone(), stream: stream.fuse(), rest: Bytes::new(), taken: 0, limit, setting }
     }
 
     pub(crate) const fn taken(&self) -> u64 {

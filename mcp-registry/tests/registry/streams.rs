@@ -209,6 +209,32 @@ async fn a_stream_that_fails_or_is_too_large_leaves_nothing() {
     registry.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_source_is_not_asked_again_once_it_has_ended() {
+    let registry = crate::in_memory().await;
+    for (n, size) in (0_u64..).zip([0, 5, MIB + 7, 4 * MIB + 1, LARGE]) {
+        let (bytes, v) = (body(size), mcp_core::Version::new(n, 0, 0));
+        // This one panics when it is polled behind its end.
+        let fragile = stream::unfold(bytes.clone(), |mut rest| async move {
+            (!rest.is_empty()).then(|| (Ok(rest.split_to(rest.len().min(700_000))), rest))
+        });
+        let published = registry.publish(Draft::stream(&name("fragile"), fragile), &v).await.unwrap();
+        assert_eq!(published.digest, Digest::of(&bytes), "{size}");
+        // And this one begins again.
+        let (mut rest, whole) = (bytes.clone(), bytes.clone());
+        let endless = stream::poll_fn(move |_| {
+            if rest.is_empty() {
+                rest = whole.clone();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Ok(rest.split_to(rest.len().min(700_000)))))
+        });
+        let draft = Draft::stream(&name("endless"), endless);
+        let published = registry.publish(draft, &v).await.unwrap();
+        assert_eq!(published.digest, Digest::of(&bytes), "{size}");
+    }
+}
+
 /// Accepts everything that is longer than two bytes, and counts.
 #[derive(Default)]
 struct Longer(AtomicU64);
