@@ -30,7 +30,7 @@ pub struct Builder {
     storage: Arc<dyn StorageBackend>,
     /// Where the catalog, its lock and its format file are; `None`: in memory.
     folder: Option<PathBuf>,
-    /// The packs are in `folder` too: there is one lock for both, and no owner to be told apart.
+    /// The packs are in `folder` too: there is one lock for both, and no owner object is made.
     together: bool,
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -48,8 +48,9 @@ impl Registry {
     /// Opens the registry in `folder` for writing, and creates it where it is missing. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// By kind: `Unavailable` ([`Locked`](RegistryError::Locked)) when another writer has it; `Unsupported` when a later build wrote it;
-    /// `Corrupt`; `Denied` when the folder cannot be written.
+    /// By kind: `Unavailable` ([`Locked`](RegistryError::Locked)) when another writer has it; `Conflict`
+    /// ([`OwnedByAnother`](RegistryError::OwnedByAnother)) when the packs in it belong to a catalog elsewhere; `Unsupported` when a later
+    /// build wrote it; `Corrupt`; `Denied` when the folder cannot be written.
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, RegistryError> {
         Self::local(folder).open().await
     }
@@ -169,7 +170,8 @@ impl Builder {
             None => None,
         };
         let place = self.place();
-        let owner = if self.together { None } else { owner::find(&self.storage).await? };
+        // Also where none is made: the folder may be the storage of a catalog that is elsewhere.
+        let owner = owner::find(&self.storage).await?;
         if let Some(owner) = &owner {
             let place = place.clone();
             owner.check(blocking(move || place.existing_id()).await?)?;

@@ -20,7 +20,8 @@ use crate::{Registry, RegistryError};
 /// A large blob that was written into a pack of its own, before the commit that refers to it.
 ///
 /// When no commit has taken it, the pack is deleted: by [`clear`](Self::clear), or else when this is dropped. A pack that stays all the
-/// same, after a kill or because the storage fails, is nobody's: its name is never used again.
+/// same, after a kill or because the storage fails, is nobody's: its name is never used again. What another has written under that name
+/// is never deleted.
 pub(crate) struct Deposit {
     storage: Arc<dyn StorageBackend>,
     runtime: Handle,
@@ -69,6 +70,10 @@ impl Deposit {
         });
         let stored = deposit.storage.put_stream(&pack.key(), parts.boxed()).await;
         let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Then nothing was written, and what is there is another's. In doubt, after a put whose answer was lost, it stays.
+        if stored.as_ref().is_err_and(|error| failure.is_some() || error.kind() == ErrorKind::Conflict) {
+            deposit.settled.store(true, Ordering::SeqCst);
+        }
         let stored = match (failure, stored) {
             (Some(error), _) => Err(error),
             (None, Err(source)) => Err(RegistryError::Storage { what: format!("writing {pack}"), source }),

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use mcp_core::ErrorKind;
 use mcp_registry::{
-    Append, ByteStream, Draft, Key, MemoryStorage, PutWhen, Registry, Select, Settings, Stat, StorageBackend,
-    StorageError,
+    Append, ByteStream, Draft, Key, LocalStorage, MemoryStorage, PutWhen, Registry, Select, Settings, Stat,
+    StorageBackend, StorageError,
 };
 
 use crate::{assert_sound, name, put, text, version};
@@ -122,4 +122,28 @@ async fn a_folder_that_holds_catalog_and_packs_needs_no_owner_object() {
     put(&registry, "app@1.0.0", "x").await;
     registry.close().await.unwrap();
     assert!(!folder.path().join("owner").exists());
+}
+
+#[tokio::test]
+async fn a_folder_whose_packs_belong_to_another_catalog_is_refused_by_one_that_would_be_in_it() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let storage: Arc<dyn StorageBackend> = Arc::new(LocalStorage::new(folder.path()));
+    let first = Registry::builder(Arc::clone(&storage)).catalog_in(elsewhere.path()).open().await.unwrap();
+    put(&first, "app@1.0.0", "x").await;
+    for _ in 0..2 {
+        let refused = Registry::open(folder.path()).await.expect_err("refused");
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        assert!(!folder.path().join("catalog.db").exists(), "nothing is made for it");
+    }
+    put(&first, "app@2.0.0", "y").await;
+    assert_sound(&first).await;
+    first.close().await.unwrap();
+    // Where it is the owner's own catalog, both ways lead to it.
+    let own = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn StorageBackend> = Arc::new(LocalStorage::new(own.path()));
+    let registry = Registry::builder(storage).catalog_in(own.path()).open().await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    registry.close().await.unwrap();
+    let registry = Registry::open(own.path()).await.unwrap();
+    assert_eq!(text(&registry, "app", Select::latest()).await.unwrap(), "x");
 }

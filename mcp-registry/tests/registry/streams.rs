@@ -235,6 +235,29 @@ async fn a_source_is_not_asked_again_once_it_has_ended() {
     }
 }
 
+#[tokio::test]
+async fn a_pack_that_another_has_written_under_the_name_of_a_stream_stays() {
+    let (storage, key) = (MemoryStorage::new(), "packs/0000000001-0000000001".parse::<Key>().unwrap());
+    let registry = Registry::builder(Arc::new(storage.clone())).open().await.unwrap();
+    storage.put(&key, Bytes::from_static(b"another's"), PutWhen::Absent).await.unwrap();
+    let refused = registry.publish(streamed("app", &body(LARGE)), &version("1.0.0")).await;
+    assert_eq!(kind(refused), Some(ErrorKind::Conflict));
+    put(&registry, "app@1.0.0", "goes on").await;
+    registry.close().await.unwrap();
+    assert_eq!(storage.read(&key, 0..9).await.unwrap(), "another's");
+}
+
+#[tokio::test]
+async fn a_pack_that_another_has_written_stays_also_when_the_stream_fails() {
+    let (storage, key) = (MemoryStorage::new(), "packs/0000000001-0000000001".parse::<Key>().unwrap());
+    let registry = Registry::builder(Arc::new(storage.clone())).open().await.unwrap();
+    storage.put(&key, Bytes::from_static(b"another's"), PutWhen::Absent).await.unwrap();
+    let error = SeamError::new(ErrorKind::Denied, "read the other side");
+    let torn = Draft::stream(&name("torn"), parts(&body(LARGE)).chain(stream::iter([Err(error)])));
+    assert_eq!(kind(registry.publish(torn, &version("1.0.0")).await), Some(ErrorKind::Denied));
+    assert_eq!(storage.read(&key, 0..9).await.unwrap(), "another's");
+}
+
 /// Accepts everything that is longer than two bytes, and counts.
 #[derive(Default)]
 struct Longer(AtomicU64);
