@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -191,7 +192,9 @@ impl Registry {
     /// Tells of something that has no position in the change feed.
     pub(crate) fn tell_apart_from_feed(&self, subject: &str, event: RegistryEvent) {
         self.counters().told(&event);
-        self.shared.sink.emit(&self.shared.opening.event(self.clock().now(), subject, event));
+        let event = self.shared.opening.event(self.clock().now(), subject, event);
+        // Whoever caused it gets an answer, whatever becomes of the news of it.
+        drop(catch_unwind(AssertUnwindSafe(|| self.shared.sink.emit(&event))));
     }
 
     fn writer(&self) -> Result<&Writer, RegistryError> {

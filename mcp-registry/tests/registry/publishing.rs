@@ -243,6 +243,18 @@ async fn a_sink_that_panics_loses_that_event_and_nothing_else() {
     assert_eq!(kind(registry.close().await), None);
 }
 
+#[tokio::test]
+async fn a_sink_that_panics_takes_no_answer_from_whoever_caused_the_event() {
+    let sink = Arc::new(PanicsAt(1, RecordingSink::new()));
+    let registry = Registry::in_memory().events(sink.clone()).inspect(Arc::new(NoBad)).open().await.unwrap();
+    for _ in 0..2 {
+        let refused = registry.publish(Draft::new(&name("app"), "bad"), &version("1.0.0")).await;
+        assert_eq!(kind(refused), Some(ErrorKind::Denied));
+    }
+    assert_eq!(registry.activity().refused, 2);
+    assert_eq!(sink.1.events().iter().map(|event| event.seq).collect::<Vec<_>>(), [2]);
+}
+
 /// Panics once it is told to.
 struct PanickingClock(std::sync::atomic::AtomicBool);
 
