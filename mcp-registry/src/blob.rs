@@ -74,6 +74,10 @@ pub(crate) fn open_record(record: &Bytes, digest: &Digest, size: u64) -> Result<
     if header.digest != *digest || header.size != size {
         return Err(PackFault("the record is that of another blob"));
     }
+    // Nor does any writer make one: a forged frame must not make anyone allocate what row and header say.
+    if size > CHUNKED_FROM_BYTES {
+        return Err(PackFault("a record in one piece says that it has more bytes than such a record may"));
+    }
     let payload = record.slice(RecordHeader::BYTES..);
     if payload.len() as u64 != header.stored {
         return Err(PackFault("the record's payload has another length than its header says"));
@@ -150,6 +154,21 @@ mod tests {
         record.extend_from_slice(&payload);
         let fault = open_record(&record.into(), &digest, 10).expect_err("too large");
         assert_eq!(fault, PackFault("the record's payload does not decompress"));
+    }
+
+    #[test]
+    fn a_frame_that_no_writer_makes_is_a_fault_before_it_is_unfolded() {
+        // Its row, its header and its frame agree.
+        let bytes = vec![7_u8; (4 << 20) + 1];
+        let payload = zstd::bulk::compress(&bytes, 3).expect("compressed");
+        let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
+        let mut record = RecordHeader::new(Encoding::Zstd, size, digest, &payload).encode();
+        record.extend_from_slice(&payload);
+        let fault = PackFault("a record in one piece says that it has more bytes than such a record may");
+        assert_eq!(open_record(&record.into(), &digest, size), Err(fault));
+        let largest = Bytes::from(bytes).slice(..4 << 20);
+        let blob = Blob::new(&largest, Digest::of(&largest), 3, 4096);
+        assert_eq!(open_record(&blob.record.into(), &blob.digest, 4 << 20), Ok(largest));
     }
 
     proptest! {

@@ -70,15 +70,15 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// Reads the table from the end of a record of `record_bytes`.
+    /// Reads the table from the end of a record of `record_bytes`. Without a `size` the table's own is taken.
     pub(crate) fn parse(
         end: &[u8],
         record_bytes: u64,
         digest: &Digest,
-        size: u64,
+        size: Option<u64>,
     ) -> Result<Self, PackFault> {
         let table = ChunkTable::parse(end, record_bytes)?;
-        if table.digest != *digest || table.size != size {
+        if table.digest != *digest || size.is_some_and(|size| table.size != size) {
             return Err(PackFault("the record is that of another blob"));
         }
         let mut start = ChunkHead::BYTES as u64;
@@ -125,7 +125,7 @@ impl Chunks {
 /// Takes a whole record apart; `size` bytes are allocated once its table was compared with them.
 pub(crate) fn open_chunked(record: &Bytes, digest: &Digest, size: u64) -> Result<Bytes, PackFault> {
     check_head(record, record.len() as u64)?;
-    let chunks = Chunks::parse(record, record.len() as u64, digest, size)?;
+    let chunks = Chunks::parse(record, record.len() as u64, digest, Some(size))?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(|_| CUT)?);
     for index in 0..chunks.count() {
         let stored = chunks.stored(index);

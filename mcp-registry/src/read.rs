@@ -177,10 +177,23 @@ pub(crate) fn damaged(location: Location, offset: u64, reason: impl ToString) ->
 }
 
 /// The table of a record of chunks, compared with the digest of its blob; `None` for a record in one piece.
-pub(crate) async fn read_chunks(
+async fn read_chunks(
     storage: &dyn StorageBackend,
     digest: &Digest,
     size: u64,
+    location: Location,
+) -> Result<Option<Chunks>, ReadFault> {
+    read_table(storage, digest, Some(size), location).await
+}
+
+/// No writer makes a longer table: this is that of 1 TiB, the most that a setting allows, with room to spare.
+const MAX_TABLE_BYTES: u64 = 64 << 20;
+
+/// As [`read_chunks`]; without a `size`, of a blob that the catalog does not know, its own is taken.
+pub(crate) async fn read_table(
+    storage: &dyn StorageBackend,
+    digest: &Digest,
+    size: Option<u64>,
     location: Location,
 ) -> Result<Option<Chunks>, ReadFault> {
     let Location { offset, record_bytes, .. } = location;
@@ -194,6 +207,9 @@ pub(crate) async fn read_chunks(
     let tail = read_stored(storage, location, tail_start..end).await?;
     let length =
         ChunkTable::length(&tail, record_bytes).map_err(|fault| damaged(location, tail_start, fault))?;
+    if length > MAX_TABLE_BYTES {
+        return Err(damaged(location, tail_start, format!("its table of {length} bytes is too long")));
+    }
     let start = end.saturating_sub(length);
     let table = read_stored(storage, location, start..end).await?;
     let chunks = Chunks::parse(&table, record_bytes, digest, size);

@@ -13,7 +13,7 @@ use crate::entry::Location;
 use crate::error::with_causes;
 use crate::feed::RowKind;
 use crate::pack::{ChunkHead, Footer, FooterEntry, HEADER_BYTES, PackName, RecordHeader, check_header};
-use crate::read::{ReadFault, read_chunks};
+use crate::read::{ReadFault, read_table};
 use crate::replay::{StoredAt, subject};
 use crate::storage::StorageBackend;
 use crate::{Registry, RegistryError};
@@ -56,10 +56,9 @@ impl Record {
         self.blob.as_ref().map_or("", |blob| &blob.subject)
     }
 
-    /// Whether its original bytes are too many to hold.
-    fn is_large(&self) -> bool {
-        self.location.record_bytes > WINDOW_BYTES
-            && self.blob.as_ref().is_some_and(|blob| blob.size > CHUNKED_FROM_BYTES)
+    /// Whether it is longer than any record in one piece, whatever the catalog knows of it: then it is not held.
+    const fn is_large(&self) -> bool {
+        self.location.record_bytes > CHUNKED_FROM_BYTES + RecordHeader::BYTES as u64
     }
 }
 
@@ -194,9 +193,9 @@ impl PackCheck<'_> {
 
     /// Each record: header, payload, decoded bytes, and what the catalog says of it.
     async fn check(&mut self, records: Vec<Record>) -> Result<(), RegistryError> {
-        let (storage, limit) = (self.registry.storage(), self.registry.settings().max_artifact_bytes);
+        let storage = self.registry.storage();
         let mut checked = stream::iter(windows(records))
-            .map(|window| check_window(Arc::clone(storage), window, limit))
+            .map(|window| check_window(Arc::clone(storage), window))
             .buffered(AT_A_TIME);
         while let Some(window) = checked.next().await {
             for (record, wrong) in window? {
@@ -257,7 +256,6 @@ type CheckedWindow = Vec<(Record, Checked)>;
 async fn check_window(
     storage: Arc<dyn StorageBackend>,
     window: Vec<Record>,
-    limit: u64,
 ) -> Result<CheckedWindow, RegistryError> {
     let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(Vec::new()) };
     if first.is_large() {
@@ -278,7 +276,7 @@ async fn check_window(
                     let (from, to) = (at(record.location.offset), at(end_of(&record)));
                     let bytes =
                         if from <= to && to <= bytes.len() { bytes.slice(from..to) } else { Bytes::new() };
-                    let outcome = check_record(&record, &bytes, limit);
+                    let outcome = check_record(&record, &bytes);
                     (record, Checked::of(outcome))
                 });
                 checked.collect()
@@ -289,7 +287,7 @@ async fn check_window(
         Err(error) if crate::resolve::is_missing(&error) && window.len() > 1 => {
             let mut checked = Vec::with_capacity(window.len());
             for record in window {
-                checked.extend(Box::pin(check_window(Arc::clone(&storage), vec![record], limit)).await?);
+                checked.extend(Box::pin(check_window(Arc::clone(&storage), vec![record])).await?);
             }
             Ok(checked)
         }
@@ -305,8 +303,8 @@ async fn check_window(
     }
 }
 
-/// A record that is in memory. `limit` is the most that is decoded on the word of a record that the catalog does not know.
-fn check_record(record: &Record, bytes: &Bytes, limit: u64) -> Result<(), Wrong> {
+/// A record that is in memory.
+fn check_record(record: &Record, bytes: &Bytes) -> Result<(), Wrong> {
     let wrong = |reason: String| Wrong { place: record.location.to_string(), reason };
     let told = |fault: crate::pack::PackFault| wrong(fault.to_string());
     if ChunkHead::begins(bytes) {
@@ -317,9 +315,6 @@ fn check_record(record: &Record, bytes: &Bytes, limit: u64) -> Result<(), Wrong>
         return Err(wrong("the record's payload does not match its checksum".to_owned()));
     }
     let size = record.blob.as_ref().map_or(header.size, |blob| blob.size);
-    if record.blob.is_none() && size > limit {
-        return Ok(());
-    }
     let original = open_record(bytes, &record.digest, size).map_err(told)?;
     if record.blob.as_ref().is_some_and(|blob| blob.sha256 != sha256(&original)) {
         return Err(wrong(OTHER_SHA256.to_owned()));
@@ -337,10 +332,7 @@ fn check_chunked(record: &Record, bytes: &Bytes) -> Result<(), Wrong> {
     let told = |position: u64| move |fault: crate::pack::PackFault| (position, fault.to_string());
     let checked = (|| {
         check_head(bytes, record_bytes).map_err(told(0))?;
-        let size = match &record.blob {
-            Some(blob) => blob.size,
-            None => crate::pack::ChunkTable::parse(bytes, record_bytes).map_err(told(0))?.size,
-        };
+        let size = record.blob.as_ref().map(|blob| blob.size);
         let chunks = Chunks::parse(bytes, record_bytes, &record.digest, size).map_err(told(0))?;
         let mut hash = Sha256::new();
         for index in 0..chunks.count() {
@@ -366,17 +358,17 @@ fn same_sha256(record: &Record, hash: Sha256) -> Result<(), String> {
 /// A record of chunks that is read chunk by chunk. One fault of a chunk does not hide the next.
 async fn check_large(storage: &Arc<dyn StorageBackend>, record: &Record) -> Result<Checked, RegistryError> {
     let location = record.location;
-    let size = record.blob.as_ref().map_or(0, |blob| blob.size);
+    let size = record.blob.as_ref().map(|blob| blob.size);
     let broken = |fault: ReadFault| match fault {
         ReadFault::Damaged { place, reason } => Ok(Wrong { place, reason }),
         ReadFault::Storage(source) => {
             Err(RegistryError::Storage { what: format!("reading {}", location.pack), source })
         }
     };
-    let chunks = match read_chunks(&**storage, &record.digest, size, location).await {
+    let chunks = match read_table(&**storage, &record.digest, size, location).await {
         Ok(Some(chunks)) => Arc::new(chunks),
         Ok(None) => {
-            let reason = "it is no record of chunks, and too large to be held".to_owned();
+            let reason = "it is no record of chunks, and longer than any other".to_owned();
             return Ok(Checked::of(Err(Wrong { place: location.to_string(), reason })));
         }
         Err(fault) => return Ok(Checked::of(Err(broken(fault)?))),

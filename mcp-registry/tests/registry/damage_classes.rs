@@ -3,11 +3,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use mcp_core::ErrorKind;
-use mcp_registry::{Registry, RegistryError, Select};
+use mcp_registry::{
+    Append, ByteStream, Key, LocalStorage, PutWhen, Registry, RegistryError, Select, Stat, StorageBackend,
+    StorageError,
+};
 
 use crate::opening::copy_folder;
 use crate::streams::streamed;
@@ -127,6 +133,86 @@ async fn every_class_of_byte_of_a_pack_of_chunks_may_flip_and_verify_finds_it() 
     let registry = Registry::open_read_only(folder.path()).await.unwrap();
     assert!(read_large(&registry, &right, "removed").await);
     assert_ne!(registry.verify().await.unwrap().faults, []);
+}
+
+/// Takes note of the longest read.
+struct Longest {
+    inner: LocalStorage,
+    bytes: AtomicU64,
+}
+
+#[async_trait]
+impl StorageBackend for Longest {
+    async fn put(&self, key: &Key, bytes: Bytes, when: PutWhen) -> Result<(), StorageError> {
+        self.inner.put(key, bytes, when).await
+    }
+
+    async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError> {
+        self.inner.put_stream(key, stream).await
+    }
+
+    async fn read(&self, key: &Key, range: std::ops::Range<u64>) -> Result<Bytes, StorageError> {
+        self.bytes.fetch_max(range.end.saturating_sub(range.start), Ordering::SeqCst);
+        self.inner.read(key, range).await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Stat>, StorageError> {
+        self.inner.stat(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Stat>, StorageError> {
+        self.inner.list(prefix).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StorageError> {
+        self.inner.delete(key).await
+    }
+
+    fn append(&self) -> Option<&dyn Append> {
+        None
+    }
+}
+
+/// Verifies `folder`. Gives the places of the faults in packs, and the length of the longest read.
+async fn verified(folder: &Path) -> (Vec<String>, u64) {
+    let storage = Arc::new(Longest { inner: LocalStorage::new(folder), bytes: AtomicU64::new(0) });
+    let lent: Arc<dyn StorageBackend> = storage.clone();
+    let registry = Registry::builder(lent).catalog_in(folder).open_read_only().await.unwrap();
+    let faults = registry.verify().await.unwrap().faults;
+    assert_ne!(faults, []);
+    let places = faults.into_iter().map(|fault| fault.place).filter(|place| place.starts_with("packs/"));
+    (places.collect(), storage.bytes.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_large_blob_whose_row_is_damaged_is_verified_chunk_by_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    // Noise: six chunks of 1 MiB each.
+    let noise: Vec<u8> =
+        (0..6_u64 << 15).flat_map(|at| *mcp_core::Digest::of(&at.to_le_bytes()).as_bytes()).collect();
+    registry.publish(streamed("large", &noise.into()), &version("1.0.0")).await.unwrap();
+    registry.close().await.unwrap();
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    assert_eq!(catalog.execute("UPDATE row SET body = 'x' WHERE seq = 1", []).unwrap(), 1);
+    drop(catalog);
+    assert_eq!(verified(folder.path()).await, (Vec::new(), 1 << 20));
+    // What is wrong in it is found all the same.
+    let pack = folder.path().join(LARGE_PACK);
+    let good = fs::read(&pack).unwrap();
+    for (at, place) in [(56, 56), ((5 << 20) + 100, 56 + (5 << 20))] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&pack, bad).unwrap();
+        assert_eq!(verified(folder.path()).await, (vec![format!("{LARGE_PACK} offset {place}")], 1 << 20));
+    }
+    // A long record that is not one of chunks is a fault, and is not read.
+    let mut bad = good.clone();
+    bad[32] ^= 1;
+    fs::write(&pack, bad).unwrap();
+    let (places, longest) = verified(folder.path()).await;
+    assert_eq!(places, [format!("{LARGE_PACK} offset 32")]);
+    assert!(longest <= 1 << 20, "{longest}");
 }
 
 #[tokio::test]
