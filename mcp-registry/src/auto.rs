@@ -3,12 +3,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::{Bytes, BytesMut};
 use mcp_core::{Candidate, Change, Digest, Name, RequestId};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 
 use crate::draft::DraftContent;
 use crate::entry::Published;
 use crate::input::{self, Input};
 use crate::publish::{Target, highest_live};
+use crate::registry::give_back;
 use crate::{Bump, Draft, Registry, RegistryError};
 
 /// How often a comparison is made anew because somebody else published in between.
@@ -40,7 +41,8 @@ impl Registry {
     /// whether that version is still the highest, and if not it is compared again.
     pub(crate) async fn publish_auto(&self, mut draft: Draft) -> Result<Published, RegistryError> {
         draft.check()?;
-        let bytes = self.gather(&mut draft).await?;
+        let (bytes, reserved) = self.gather(&mut draft).await?;
+        let reserved = Arc::new(reserved);
         let _turn = self.turns().take(&draft.name).await;
         for _ in 0..MAX_ATTEMPTS {
             let target = if self.is_answered(draft.request_id.clone()).await? {
@@ -49,7 +51,8 @@ impl Registry {
             } else {
                 self.compare_with_head(&draft.name, &draft.media_type, &bytes).await?
             };
-            match self.publish_at(draft.attempt(bytes.clone()), target).await {
+            let attempt = draft.attempt(bytes.clone());
+            match self.publish_within(attempt, target, Some(Arc::clone(&reserved))).await {
                 Err(RegistryError::HeadMoved { .. }) => {}
                 outcome => return outcome,
             }
@@ -98,25 +101,34 @@ impl Registry {
         Ok(Target::After { head: Some(head), bump: Bump::after(change, &version) })
     }
 
-    /// All bytes of a draft: they are compared as a whole.
-    async fn gather(&self, draft: &mut Draft) -> Result<Bytes, RegistryError> {
+    /// All bytes of a draft, since they are compared as a whole, and what is reserved for them and its metadata.
+    async fn gather(&self, draft: &mut Draft) -> Result<(Bytes, OwnedSemaphorePermit), RegistryError> {
+        let body = draft.metadata.encode(self.settings())?.len() as u64;
         let (limit, setting) =
             (self.settings().max_artifact_bytes, "max_artifact_bytes, since it must be compared");
         let content = std::mem::replace(&mut draft.content, DraftContent::Bytes(Bytes::new()));
-        let stream = match content {
+        let (stream, most) = match content {
             DraftContent::Bytes(bytes) if bytes.len() as u64 > limit => {
                 let (what, size) = (format!("publish {}", draft.name), bytes.len() as u64);
                 return Err(RegistryError::TooLarge { what, size, limit, setting: "max_artifact_bytes" });
             }
-            DraftContent::Bytes(bytes) => return Ok(bytes),
-            DraftContent::Stream(stream) => stream,
-            DraftContent::File(path) => input::file(&draft.name, path).await?.0,
+            DraftContent::Bytes(bytes) => {
+                let reserved = self.reserve(body.saturating_add(bytes.len() as u64)).await?;
+                return Ok((bytes, reserved));
+            }
+            DraftContent::Stream(stream) => (stream, limit),
+            DraftContent::File(path) => {
+                let (stream, bytes) = input::file(&draft.name, path).await?;
+                (stream, bytes.min(limit))
+            }
         };
+        let mut reserved = self.reserve(body.saturating_add(most)).await?;
         let mut input = Input::new(&draft.name, stream, limit, setting);
         let mut whole = BytesMut::new();
         while let Some(chunk) = input.next_chunk().await? {
             whole.extend_from_slice(&chunk);
         }
-        Ok(whole.freeze())
+        give_back(&mut reserved, body.saturating_add(whole.len() as u64));
+        Ok((whole.freeze(), reserved))
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct PublishCommand {
     actor: Principal,
     request: Request,
     /// Its part of the bytes in flight, given back when the command is dropped.
-    _reserved: Option<OwnedSemaphorePermit>,
+    _reserved: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Registry {
@@ -82,8 +82,18 @@ impl Registry {
     }
 
     pub(crate) async fn publish_at(&self, draft: Draft, target: Target) -> Result<Published, RegistryError> {
+        self.publish_within(draft, target, None).await
+    }
+
+    /// As [`publish_at`](Self::publish_at), of bytes that are in memory, within what was `reserved` for them before.
+    pub(crate) async fn publish_within(
+        &self,
+        draft: Draft,
+        target: Target,
+        reserved: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Result<Published, RegistryError> {
         let began = self.clock().monotonic();
-        let outcome = match self.submit(draft, target).await {
+        let outcome = match self.submit(draft, target, reserved).await {
             Ok(submitted) => self.published(submitted).await,
             Err(error) => Err(error),
         };
@@ -120,7 +130,7 @@ impl Registry {
         let mut answers = Vec::new();
         let began = self.clock().monotonic();
         for (draft, version) in drafts.into_iter().collect::<Vec<_>>() {
-            answers.push(self.submit(draft, Target::Exact(version)).await);
+            answers.push(self.submit(draft, Target::Exact(version), None).await);
         }
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -133,8 +143,13 @@ impl Registry {
         outcomes
     }
 
-    /// Makes a publish ready, and hands it to the committer.
-    async fn submit(&self, mut draft: Draft, target: Target) -> Result<Submitted, RegistryError> {
+    /// Makes a publish ready, and hands it to the committer. For bytes in memory, `shared` may be what was reserved before.
+    async fn submit(
+        &self,
+        mut draft: Draft,
+        target: Target,
+        shared: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Result<Submitted, RegistryError> {
         draft.check()?;
         let settings = self.settings();
         if let DraftContent::Bytes(bytes) = &draft.content {
@@ -180,6 +195,8 @@ impl Registry {
                 let needed = (bytes.len() as u64).saturating_add(body.len() as u64);
                 match &mut reserved {
                     Some(reserved) => give_back(reserved, needed),
+                    // A second one could wait for whoever waits for the turn that this publish has.
+                    None if shared.is_some() => {}
                     None => reserved = Some(self.reserve(needed).await?),
                 }
                 (self.make_blob(bytes, digest).await?, None)
@@ -214,7 +231,7 @@ impl Registry {
             needed,
             actor,
             request,
-            _reserved: reserved,
+            _reserved: reserved.map(Arc::new).or(shared),
         };
         let (reply, answer) = oneshot::channel();
         self.send(Command::Publish(Box::new(command), reply)).await?;

@@ -129,6 +129,88 @@ async fn a_stream_is_compared_as_a_whole_and_refused_where_it_is_too_large() {
     assert_eq!(kind(publish(chunks(7)).await), Some(ErrorKind::Exhausted));
 }
 
+/// Takes note of the bytes in flight while it compares.
+#[derive(Default)]
+struct Watching {
+    registry: std::sync::OnceLock<Registry>,
+    seen: std::sync::Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Classify for Watching {
+    async fn classify(&self, _: &Candidate, _: &Candidate) -> Result<Change, SeamError> {
+        let seen = self.registry.get().unwrap().activity().bytes_in_flight;
+        self.seen.lock().unwrap().push(seen);
+        Ok(Change::Minor)
+    }
+}
+
+const KIB: u64 = 1 << 10;
+
+/// Room for one artifact of 8 KiB and its metadata at a time.
+fn narrow() -> mcp_registry::Settings {
+    mcp_registry::Settings {
+        max_artifact_bytes: 8 * KIB,
+        max_metadata_bytes: KIB,
+        max_bytes_in_flight: 9 * KIB,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_gathered_for_a_comparison_counts_among_the_bytes_in_flight() {
+    let classify = Arc::new(Watching::default());
+    let registry = Registry::in_memory().settings(narrow()).classify(classify.clone()).open().await.unwrap();
+    assert!(classify.registry.set(registry.clone()).is_ok());
+    put(&registry, "app@1.0.0", "first").await;
+    while registry.activity().bytes_in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+    let (gathering, observed) = (Arc::new(AtomicU64::new(0)), registry.clone());
+    let noted = gathering.clone();
+    let parts = futures::stream::iter((0..3_u8).map(move |n| {
+        noted.store(observed.activity().bytes_in_flight, Ordering::SeqCst);
+        Ok(bytes::Bytes::from(vec![n; 1000]))
+    }));
+    registry.publish_next(Draft::stream(&name("app"), parts), Bump::Auto).await.unwrap();
+    assert!(gathering.load(Ordering::SeqCst) >= 8 * KIB, "all that it may have, while its size is not known");
+    // One of known size waits in the same way, and needs no more than that.
+    while registry.activity().bytes_in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+    registry.publish_next(Draft::new(&name("app"), vec![9; 5000]), Bump::Auto).await.unwrap();
+    let seen = classify.seen.lock().unwrap().clone();
+    assert!((3 * KIB..5 * KIB).contains(&seen[0]), "{seen:?}");
+    assert!((5 * KIB..7 * KIB).contains(&seen[1]), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn comparisons_that_wait_for_room_and_for_their_turn_all_come_to_an_end() {
+    let classify = Arc::new(FirstWord::default());
+    let registry = Registry::in_memory().settings(narrow()).classify(classify).open().await.unwrap();
+    put(&registry, "app@1.0.0", "first").await;
+    let publishers = (0..60_u64).map(|n| {
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            let bytes = format!("minor {n} ").repeat(300);
+            if n % 3 == 0 {
+                return registry.publish_next(Draft::new(&name("app"), bytes), Bump::Minor).await;
+            }
+            let parts = futures::stream::iter([Ok(bytes::Bytes::from(bytes))]);
+            registry.publish_next(Draft::stream(&name("app"), parts), Bump::Auto).await
+        })
+    });
+    let given: BTreeSet<String> = join_all(publishers)
+        .await
+        .into_iter()
+        .map(|done| done.unwrap().unwrap().artifact.version.to_string())
+        .collect();
+    assert_eq!(given.len(), 60);
+    while registry.activity().bytes_in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A hundred at once, of each bump alone and of all together: numbers without gaps or duplicates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_publishers_of_one_name_get_each_their_own_version_with_every_bump() {
