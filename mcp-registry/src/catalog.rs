@@ -26,11 +26,12 @@ mod walk;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use mcp_core::{ErrorKind, Id};
+use mcp_core::{ErrorKind, Id, ParseError};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::RegistryError;
@@ -145,6 +146,15 @@ fn signed(number: u64) -> Result<i64, RegistryError> {
         size: number,
         limit: i64::MAX as u64,
         setting: "the database",
+    })
+}
+
+/// What the text of an index says. Only what was parsed before is ever written: another text is damage, not the caller's mistake.
+fn stored<T: FromStr<Err = ParseError>>(what: &'static str, text: &str) -> Result<T, RegistryError> {
+    text.parse().map_err(|error: ParseError| RegistryError::Corrupt {
+        what: what.to_owned(),
+        place: "catalog.db".to_owned(),
+        reason: error.to_string(),
     })
 }
 

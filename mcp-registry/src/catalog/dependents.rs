@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::query::Snapshot;
 use super::writer::Commit;
-use super::{failed, signed, unsigned};
+use super::{failed, signed, stored, unsigned};
 use crate::RegistryError;
 use crate::metadata::Metadata;
 use crate::version_key::VersionKey;
@@ -47,7 +47,7 @@ impl Snapshot<'_> {
             .query_row(params![dependency.as_str(), after], |row| row.get(0))
             .optional()
             .map_err(fail)?;
-        Ok(found.map(|name| name.parse()).transpose()?)
+        found.map(|name| stored("a name of the index of dependents", &name)).transpose()
     }
 
     /// Whether the index leads from `dependency` to the publish at `seq`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::query::{Class, Snapshot, VersionHit, digest_prefix};
 use super::walk::ClassWalk;
-use super::{CatalogIdentity, failed, schema, signed, unsigned};
+use super::{CatalogIdentity, failed, schema, signed, stored, unsigned};
 use crate::RegistryError;
 use crate::entry::Entry;
 use crate::interval::KeyRange;
@@ -42,7 +42,7 @@ impl Snapshot<'_> {
             let mut found = seek.query([&from]).map_err(fail)?;
             let row = found.next().map_err(fail)?;
             let merged = row.map(|row| row.get::<_, String>(0)).transpose().map_err(fail)?;
-            let merged = merged.map(|name| name.parse::<Name>()).transpose()?;
+            let merged = merged.map(|name| stored::<Name>(NAME, &name)).transpose()?;
             let Some(name) = merged.into_iter().chain(self.tail.next_name(&from)).min() else { break };
             if !name.as_str().starts_with(prefix) {
                 break;
@@ -103,9 +103,10 @@ impl Snapshot<'_> {
         let mut pins = Vec::new();
         while let Some(row) = found.next().map_err(fail)? {
             let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-            let holder: Holder = text(0).map_err(fail)?.parse()?;
-            let reference =
-                ArtifactRef::new(text(1).map_err(fail)?.parse()?, text(2).map_err(fail)?.parse()?);
+            let holder: Holder = stored("a holder of the index of pins", text(0).map_err(fail)?)?;
+            let name = stored("a name of a row of the catalog", text(1).map_err(fail)?)?;
+            let version = stored("a version of a row of the catalog", text(2).map_err(fail)?)?;
+            let reference = ArtifactRef::new(name, version);
             let digest = Digest::from_bytes(row.get(3).map_err(fail)?);
             let expires = row.get::<_, Option<i64>>(4).map_err(fail)?.map(Timestamp::from_micros);
             pins.push(Pinned { holder, artifact: Artifact::new(reference, digest), expires });
@@ -212,7 +213,8 @@ impl Snapshot<'_> {
         let mut found = statement.query([]).map_err(fail)?;
         let mut yanks = BTreeSet::new();
         while let Some(row) = found.next().map_err(fail)? {
-            let name: Name = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(fail)?.parse()?;
+            let name = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(fail)?;
+            let name: Name = stored(NAME, name)?;
             let key = VersionKey::from_bytes(row.get(2).map_err(fail)?);
             let class = Class::from_number(row.get(1).map_err(fail)?);
             if class.is_some_and(|class| tail.contains_key(&(name, class, key))) {
@@ -231,6 +233,7 @@ impl Snapshot<'_> {
     }
 }
 
+const NAME: &str = "a name of the index of versions";
 const DIGEST: &str = "SELECT 1 FROM digest WHERE prefix = ?1 AND name = ?2 AND seq = ?3";
 
 fn key_of(next: &Option<(VersionKey, VersionHit)>) -> Option<&VersionKey> {

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcp_core::{ErrorKind, EventKind, RecordingSink, RegistryEvent};
-use mcp_registry::{DependencyKind, Draft, Expect, LabelChange, Registry, RegistryError, Select};
+use mcp_core::{Artifact, ArtifactRef, Digest, ErrorKind, EventKind, Pin as _, RecordingSink, RegistryEvent};
+use mcp_registry::{DependencyKind, Dependents, Draft, Expect, LabelChange, Registry, RegistryError, Select};
 
 use crate::opening::copy_folder;
-use crate::{assert_sound, name, put, text, version};
+use crate::{assert_sound, kind, name, put, text, version};
 
 const NAMES: [&str; 3] = ["raw", "packed", "last"];
 
@@ -244,18 +244,46 @@ async fn what_cannot_be_read_of_the_catalog_is_a_fault_and_the_packs_are_checked
             "UPDATE row SET kind = 4 WHERE seq = 3; INSERT INTO channel VALUES ('raw', 'x', 9)",
             "row 3: read a row of the catalog at row 3",
         ),
+        (
+            "UPDATE version SET name = '!', class = 2 WHERE seq = 2",
+            "catalog.db: read a name of the index of versions at catalog.db",
+        ),
+        ("UPDATE pack SET bytes = -1", "catalog.db: read a number of the catalog at catalog.db"),
+        ("UPDATE pack SET epoch = -1", "catalog.db: list packs in the catalog"),
+        // What is not readable of one index does not hide what is wrong with another.
+        (
+            "DELETE FROM total; INSERT INTO pin VALUES ('h', 1, NULL)",
+            "index pin: it has 1 entries, the rows give 0",
+        ),
+        (
+            "UPDATE version SET yank = -1 WHERE seq = 2; INSERT INTO mark VALUES (1, NULL, 1)",
+            "index mark: it has 1 entries, the rows give 0",
+        ),
     ];
     for (sql, expected) in changes {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(folder.path(), copy.path());
         rusqlite::Connection::open(copy.path().join("catalog.db")).unwrap().execute_batch(sql).unwrap();
         let registry = Registry::open_read_only(copy.path()).await.unwrap();
-        let found = registry.verify().await.unwrap();
+        let found = registry.verify().await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let faults: Vec<String> =
             found.faults.iter().map(|fault| format!("{}: {}", fault.place, fault.reason)).collect();
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{sql}: {faults:#?}");
         assert_eq!((found.packs, found.blobs), (1, 3), "{sql}");
     }
+    // Without its id it does not open: it was damaged since.
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    rusqlite::Connection::open(folder.path().join("catalog.db"))
+        .unwrap()
+        .execute_batch("UPDATE meta SET value = 'x' WHERE key = 'catalog'")
+        .unwrap();
+    let found = registry.verify().await.unwrap();
+    let faults: Vec<String> = found.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        faults,
+        ["catalog.db: read the catalog at catalog.db: its id is not one; verify the registry, then restore"]
+    );
+    assert_eq!((found.packs, found.blobs), (1, 3));
 }
 
 #[tokio::test]
@@ -269,4 +297,29 @@ async fn a_pack_that_is_gone_is_told_with_its_cause() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn what_an_index_says_in_text_that_nobody_wrote_is_damage_and_not_the_callers_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    let (app, one) = (name("app"), version("1.0.0"));
+    let draft = Draft::new(&app, "x").dependency("lib", "1", DependencyKind::Runtime);
+    registry.publish(draft, &one).await.unwrap();
+    let artifact = Artifact::new(ArtifactRef::new(app, one), Digest::of(b"x"));
+    registry.pin(&"h".parse().unwrap(), &[artifact], None).await.unwrap();
+    registry.close().await.unwrap();
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    catalog
+        .execute_batch(
+            "UPDATE version SET name = '!'; UPDATE pin SET holder = ''; UPDATE dependent SET name = '!'",
+        )
+        .unwrap();
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    assert_eq!(kind(registry.names("", None, 9).await), Some(ErrorKind::Corrupt));
+    assert_eq!(kind(registry.pins().await), Some(ErrorKind::Corrupt));
+    let latest = Dependents::of(&name("lib")).latest_only();
+    assert_eq!(kind(registry.dependents(latest).await), Some(ErrorKind::Corrupt));
+    catalog.execute_batch("UPDATE pin SET holder = 'h'; UPDATE row SET version = 'x'").unwrap();
+    assert_eq!(kind(registry.pins().await), Some(ErrorKind::Corrupt));
 }
