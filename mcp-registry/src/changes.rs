@@ -10,7 +10,7 @@ use mcp_core::Digest;
 use crate::catalog::Snapshot;
 use crate::{ChangeRow, Registry, RegistryError, genesis};
 
-/// How many rows are read at a time, and held until they are taken.
+/// How many rows are read at a time, unless their bodies are large, and held until they are taken.
 const PAGE_ROWS: usize = 256;
 
 /// The rows of the change feed, one behind another: each is the successor of the one before, or the stream ends in an error.
@@ -26,6 +26,8 @@ pub struct ChangeStream {
     expected: Option<Digest>,
     follows: bool,
     page: VecDeque<ChangeRow>,
+    /// What comes behind the page.
+    fault: Option<RegistryError>,
     reading: Option<BoxFuture<'static, Result<Page, RegistryError>>>,
     ended: bool,
 }
@@ -34,6 +36,8 @@ struct Page {
     /// The chain of the row before.
     before: Digest,
     rows: Vec<ChangeRow>,
+    /// Why the row behind these cannot be read.
+    fault: Option<RegistryError>,
 }
 
 impl Registry {
@@ -60,7 +64,7 @@ impl Registry {
                 heads.borrow_and_update();
             }
             let page = self.readers().read(move |now| page(now, after)).await?;
-            if !page.rows.is_empty() || !follows {
+            if !page.rows.is_empty() || page.fault.is_some() || !follows {
                 return Ok(page);
             }
             self.check_writable("follow the change feed")?;
@@ -76,19 +80,28 @@ impl Registry {
 }
 
 fn page(now: &Snapshot<'_>, after: u64) -> Result<Page, RegistryError> {
-    // With the row before, whose chain the first one continues.
-    let (from, extra) = if after == 0 { (0, 0) } else { (after.saturating_sub(1), 1) };
-    let mut rows = now.rows(from, PAGE_ROWS.saturating_add(extra))?.into_iter();
+    // The chain of the row before, which the first one continues.
     let before = if after == 0 {
         genesis(now.identity()?.id)
     } else {
-        let seen = rows.next().transpose()?.filter(|seen| seen.row.seq == after).ok_or_else(|| {
+        let seen = now.rows(after.saturating_sub(1), 1)?.pop();
+        let seen = seen.transpose()?.filter(|seen| seen.row.seq == after).ok_or_else(|| {
             RegistryError::not_found(format!("row {after} of the change feed"), "it does not reach so far")
         })?;
         seen.chain
     };
-    let rows = rows.map(|row| row.and_then(|stored| stored.row.into_change(stored.chain)));
-    Ok(Page { before, rows: rows.collect::<Result<_, _>>()? })
+    let mut page = Page { before, rows: Vec::new(), fault: None };
+    for row in now.rows(after, PAGE_ROWS)? {
+        match row.and_then(|stored| stored.row.into_change(stored.chain)) {
+            Ok(row) => page.rows.push(row),
+            // Those before it are given first.
+            Err(error) => {
+                page.fault = Some(error);
+                break;
+            }
+        }
+    }
+    Ok(page)
 }
 
 impl ChangeStream {
@@ -100,6 +113,7 @@ impl ChangeStream {
             expected: None,
             follows,
             page: VecDeque::new(),
+            fault: None,
             reading: None,
             ended: false,
         }
@@ -120,6 +134,7 @@ impl ChangeStream {
         self.chain = Some(page.before);
         self.ended = page.rows.is_empty();
         self.page = page.rows.into();
+        self.fault = page.fault;
         Ok(())
     }
 
@@ -135,6 +150,7 @@ impl ChangeStream {
     fn end<T>(&mut self, error: RegistryError) -> Poll<Option<Result<T, RegistryError>>> {
         self.ended = true;
         self.page.clear();
+        self.fault = None;
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -150,6 +166,9 @@ impl Stream for ChangeStream {
                     Ok(row) => Poll::Ready(Some(Ok(row))),
                     Err(error) => this.end(error),
                 };
+            }
+            if let Some(error) = this.fault.take() {
+                return this.end(error);
             }
             if this.ended {
                 return Poll::Ready(None);

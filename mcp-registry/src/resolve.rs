@@ -76,7 +76,8 @@ impl Registry {
         self.readers().read(move |now| now.versions(&name, below.as_ref(), limit)).await
     }
 
-    /// The change feed behind the position `after`, at most `limit` rows: audit trail, cache invalidation and replication read it.
+    /// The change feed behind the position `after`, at most `limit` rows: audit trail, cache invalidation and replication read it. Fewer
+    /// where their bodies have more than 4 MiB together; none only where there are no more.
     ///
     /// # Errors
     /// `Corrupt` when a row cannot be read, or `Unavailable`.

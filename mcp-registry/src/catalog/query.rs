@@ -75,6 +75,8 @@ const ROW: &str = "SELECT seq, chain, kind, at, actor, request, name, version, d
                    pack_epoch, pack_number, pack_offset, record_bytes FROM row WHERE seq = ?1";
 const ROWS: &str = "SELECT seq, chain, kind, at, actor, request, name, version, digest, sha256, size, media_type, body, \
                     pack_epoch, pack_number, pack_offset, record_bytes FROM row WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+/// How much text of bodies one read of rows holds, and one body more.
+const STEP_BYTES: usize = 4 << 20;
 
 /// A hit as the table of versions has it.
 pub(super) fn version_hit((seq, yank): (i64, Option<i64>)) -> Result<VersionHit, RegistryError> {
@@ -179,7 +181,8 @@ impl Snapshot<'_> {
         self.pending.get(usize::try_from(behind).ok()?)
     }
 
-    /// Rows behind `after`, at most `limit`, in order. One that cannot be read leaves the others readable.
+    /// Rows behind `after`, at most `limit`, in order, and no more once their bodies have [`STEP_BYTES`]: none only where there are no
+    /// more. One that cannot be read leaves the others readable; where the database cannot go on, those before are given first.
     pub(crate) fn rows(
         &self,
         after: u64,
@@ -188,10 +191,23 @@ impl Snapshot<'_> {
         let fail = |error| failed("read the change feed", error);
         let mut statement = self.connection.prepare_cached(ROWS).map_err(fail)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement
+        let found = statement
             .query_map(params![i64::try_from(after).unwrap_or(i64::MAX), limit], |row| Ok(stored_row(row)))
             .map_err(fail)?;
-        rows.map(|row| row.map_err(fail)).collect()
+        let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+        for row in found {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) if rows.is_empty() => return Err(fail(error)),
+                Err(_) => break,
+            };
+            bytes = bytes.saturating_add(row.as_ref().map_or(0, |stored| stored.row.body.len()));
+            rows.push(row);
+            if bytes >= STEP_BYTES {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     /// The publish at `hit` as hosts see it, and where its bytes lie.

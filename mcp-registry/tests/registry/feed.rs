@@ -86,6 +86,67 @@ async fn a_broken_link_ends_the_stream_as_corrupt_at_its_row() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_ends_the_stream_and_the_rows_before_it_are_given_first() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 300).await.close().await.unwrap();
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    catalog.execute_batch("UPDATE row SET version = 'x' WHERE seq = 200").unwrap();
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    for (stream, first) in
+        [(registry.feed(0), 1), (registry.follow(0), 1), (registry.feed(150), 151), (registry.feed(199), 200)]
+    {
+        let mut rows: Vec<_> = stream.collect().await;
+        match rows.pop() {
+            Some(Err(RegistryError::Corrupt { place, .. })) => assert_eq!(place, "row 200"),
+            other => panic!("{other:?}"),
+        }
+        let seqs: Vec<u64> = rows.into_iter().map(|row| row.unwrap().seq).collect();
+        assert_eq!(seqs, (first..200).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn rows_are_read_by_their_bytes_too_and_a_short_page_is_not_the_end() {
+    let registry = in_memory().await;
+    let drafts = (0..300).map(|n| {
+        let draft = Draft::new(&name("app"), "x").description("d".repeat(16 << 10));
+        (draft, mcp_core::Version::new(1, n, 0))
+    });
+    assert!(registry.publish_many(drafts).await.iter().all(Result::is_ok));
+    let mut pages = vec![0];
+    loop {
+        let last = pages[pages.len() - 1];
+        let page = registry.changes(last, 1000).await.unwrap();
+        let Some(row) = page.last() else { break };
+        assert!((page.len() - 1) * (16 << 10) < 4 << 20, "{}", page.len());
+        assert_eq!(page.len() as u64, row.seq - last);
+        pages.push(row.seq);
+    }
+    assert_eq!((pages.len(), pages[pages.len() - 1]), (3, 300));
+    assert_eq!(registry.feed(0).map_ok(|row| row.seq).try_collect::<Vec<_>>().await.unwrap().len(), 300);
+    assert_eq!(registry.verify().await.unwrap().rows, 300);
+}
+
+#[tokio::test]
+async fn a_row_that_is_larger_than_a_step_is_read_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 3).await.close().await.unwrap();
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    let forged = "UPDATE row SET body = json_object('description', printf('%.*c', 5000000, 'd'))";
+    catalog.execute_batch(forged).unwrap();
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    for after in 0..3 {
+        let page = registry.changes(after, 9).await.unwrap();
+        assert_eq!(page.iter().map(|row| row.seq).collect::<Vec<_>>(), [after + 1]);
+        // The row before takes no place from it: the stream gets to it, and sees that it is forged.
+        let error = registry.feed(after).try_next().await.unwrap_err();
+        assert!(error.to_string().contains("it does not follow the row before"), "{after}: {error}");
+    }
+    assert_eq!(registry.changes(3, 9).await.unwrap(), []);
+    assert_eq!(registry.verify().await.unwrap().rows, 3);
+}
+
+#[tokio::test]
 async fn who_follows_hears_of_each_commit_and_of_the_end() {
     let registry = in_memory().await;
     put(&registry, "app@1.0.0", "x").await;
