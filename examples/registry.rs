@@ -27,8 +27,10 @@ mod show;
 mod write;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use mcp_registry::Registry;
+use mcp_validation::{ContractClassifier, JsonSchema};
 use serde_json::json;
 
 use arguments::{Arguments, Command, USAGE};
@@ -55,7 +57,8 @@ async fn main() -> ExitCode {
 async fn obey(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failure> {
     let writes = arguments.command.writes();
     let registry = if writes {
-        Registry::open(&arguments.data).await?
+        let schemas = ContractClassifier::new().compare_type("application/schema+json", JsonSchema::new());
+        Registry::local(&arguments.data).classify(Arc::new(schemas)).open().await?
     } else {
         Registry::open_read_only(&arguments.data).await?
     };

@@ -32,9 +32,18 @@ impl Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
-        let code = match error.kind() {
-            ErrorKind::Corrupt => 3,
-            ErrorKind::Unavailable => 4,
+        let code = match (error.kind(), &error) {
+            (ErrorKind::Corrupt, _) => 3,
+            // A disk that is full or may not be written to: nothing is wrong with what was asked for.
+            (
+                ErrorKind::Denied | ErrorKind::Exhausted,
+                RegistryError::Storage { .. }
+                | RegistryError::Catalog { .. }
+                | RegistryError::WriterStopped { .. },
+            ) => 4,
+            // A file that cannot be read is the caller's.
+            (_, RegistryError::Input { .. }) => 1,
+            (ErrorKind::Unavailable, _) => 4,
             _ => 1,
         };
         let message = with_causes(&error);

@@ -43,7 +43,8 @@ impl Output {
 
     /// The end: on standard error for people, and with `--json` also as the last line.
     pub fn fail(&self, failure: &Failure) {
-        eprintln!("registry: {}", plain::lines(&failure.message));
+        // Nobody may read it: the exit code tells as well.
+        let _told = writeln!(std::io::stderr(), "registry: {}", plain::lines(&failure.message));
         if self.json {
             let error = json!({"message": failure.message, "code": failure.code});
             // Whoever reads may have gone away: nothing is left to be told.

@@ -132,6 +132,13 @@ impl Registry {
                 Some(found) => found,
                 None => now.entry(hit)?,
             };
+            let found = &entry.artifact;
+            if found.name != name
+                || asked.as_ref().is_some_and(|asked| !asked.same_precedence(&found.version))
+            {
+                let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+                return Err(RegistryError::corrupt_row(seq, "it is another version than the index says"));
+            }
             remembered.keep(asked, &entry, location, now.horizon());
             Ok((entry, location))
         });

@@ -10,7 +10,8 @@ use crate::storage::local::{storage_error, sync_folder};
 use crate::{Entry, Registry, RegistryError, Select};
 
 impl Registry {
-    /// Saves the bytes of the version that the selection means as the file `path`, durably, replacing what is there. Until all of them
+    /// Saves the bytes of the version that the selection means as the file `path`, durably, replacing a file that is there; anything
+    /// else that is there, such as a link, a folder or a device, is refused. Until all of them
     /// were compared with their digest they stand in a file beside it, whose name begins with a dot.
     ///
     /// # Errors
@@ -48,6 +49,14 @@ struct SavedFile {
 
 impl SavedFile {
     fn create(path: &Path) -> std::io::Result<Self> {
+        // Renaming over a link or a device would put a file in its place.
+        match fs::symlink_metadata(path) {
+            Ok(data) if !data.is_file() => {
+                let text = "something that is no regular file stands there";
+                return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, text));
+            }
+            _ => {}
+        }
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?);
         for count in 0..1000_u32 {

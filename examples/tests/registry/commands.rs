@@ -177,3 +177,17 @@ fn help_lists_every_command() {
     }
     assert!(!host.path("data").exists());
 }
+
+#[test]
+fn a_schema_is_numbered_by_comparison() {
+    let host = Host::new();
+    let publish = |schema: &str| {
+        host.write("schema", schema);
+        let media_type = "application/schema+json";
+        host.json(&["publish", "order@next:auto", "schema", "--media-type", media_type])["version"].clone()
+    };
+    assert_eq!(publish(r#"{"type": "integer"}"#), "0.1.0");
+    assert_eq!(publish(r#"{"type": "integer", "title": "count"}"#), "0.1.1");
+    assert_eq!(publish(r#"{"type": "number"}"#), "0.2.0");
+    assert_eq!(publish(r#"{"type": "number"}"#), "0.2.0");
+}

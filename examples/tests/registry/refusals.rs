@@ -79,7 +79,6 @@ fn what_is_not_there_ends_with_1() {
         &["resolve", "other"],
         &["publish", "app@1.1.0", "no-such-file"],
         &["publish", "app@1.1.0", "file", "--media-type", "nonsense"],
-        &["publish", "app@next:auto", "file"],
         &["yank", "app@2.0.0", "--reason", "r"],
     ] {
         assert_eq!(host.refused(arguments).0, 1, "{arguments:?}");

@@ -76,8 +76,10 @@ impl Snapshot<'_> {
         while entries.len() < limit {
             let heads = walks.iter_mut().filter(|(next, _)| next.is_some());
             let Some((next, walk)) = heads.max_by(|(a, _), (b, _)| key_of(a).cmp(&key_of(b))) else { break };
-            if let Some((_, hit)) = next.take() {
+            if let Some((key, hit)) = next.take() {
                 match self.entry(hit) {
+                    // Whoever goes on from here must come nearer to the end: a row that says otherwise than the index is a damaged one.
+                    Ok((entry, _)) if VersionKey::of(&entry.artifact.version) != key => {}
                     Ok((entry, _)) => entries.push(entry),
                     Err(error) if error.kind() == ErrorKind::Corrupt => {}
                     Err(error) => return Err(error),

@@ -323,3 +323,28 @@ async fn what_an_index_says_in_text_that_nobody_wrote_is_damage_and_not_the_call
     catalog.execute_batch("UPDATE pin SET holder = 'h'; UPDATE row SET version = 'x'").unwrap();
     assert_eq!(kind(registry.pins().await), Some(ErrorKind::Corrupt));
 }
+
+#[tokio::test]
+async fn a_row_that_says_another_version_than_the_index_is_left_out_and_paging_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    for minor in 0..6 {
+        put(&registry, &format!("app@1.{minor}.0"), "x").await;
+    }
+    registry.close().await.unwrap();
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.db")).unwrap();
+    catalog.execute("UPDATE row SET version = '9.2.0' WHERE seq = 3", []).unwrap();
+    catalog.close().unwrap();
+    let registry = Registry::open_read_only(folder.path()).await.unwrap();
+    let mut listed = Vec::new();
+    let mut below = None;
+    for _ in 0..6 {
+        let page = registry.versions(&name("app"), below.as_ref(), 1).await.unwrap();
+        let Some(last) = page.last() else { break };
+        below = Some(last.artifact.version.clone());
+        listed.push(last.artifact.version.to_string());
+    }
+    assert_eq!(listed, ["1.5.0", "1.4.0", "1.3.0", "1.1.0", "1.0.0"]);
+    assert_eq!(kind(registry.resolve(&name("app"), Select::exact("1.2.0")).await), Some(ErrorKind::Corrupt));
+    registry.close().await.unwrap();
+}

@@ -18,6 +18,7 @@ mod kill;
 mod lifecycle;
 mod linearizable;
 mod model;
+mod old_format;
 mod opening;
 mod publishing;
 mod refusals;

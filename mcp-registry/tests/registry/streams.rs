@@ -15,7 +15,7 @@ use mcp_registry::{
     RegistryError, Select, Settings, Stat, StorageBackend, StorageError,
 };
 
-use crate::{assert_sound, kind, name, put, text, version};
+use crate::{assert_sound, in_memory, kind, name, put, text, version};
 
 const MIB: usize = 1 << 20;
 
@@ -543,4 +543,21 @@ async fn an_artifact_larger_than_may_be_held_is_read_as_a_stream_only() {
     assert!(
         gathered(registry.get_stream(&name("app"), Select::latest()).await.unwrap()).await.unwrap() == bytes
     );
+}
+
+#[tokio::test]
+async fn saving_replaces_a_file_and_refuses_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = in_memory().await;
+    put(&registry, "app@1.0.0", "x").await;
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for other in [&link, folder.path()] {
+        let saved = registry.save(&name("app"), Select::latest(), other).await;
+        assert_eq!(kind(saved), Some(ErrorKind::Conflict), "{}", other.display());
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+    registry.save(&name("app"), Select::latest(), &file).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
 }
