@@ -3,6 +3,7 @@
 mod binary;
 mod compare;
 mod descriptor;
+mod descriptor_fields;
 mod features;
 mod json;
 mod reading;

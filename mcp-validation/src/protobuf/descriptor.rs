@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcp_core::{ErrorKind, SeamError};
 
+use super::descriptor_fields::{each, int32, message, text, varint};
 use super::features::Features;
 use super::schema::{
     Enum, Field, File, Kind, Label, Message, Method, Oneof, Range, Ranges, Schema, Service, Type, camel_case,
 };
-use super::wire::{Fault, MAX_NUMBER, Payload, Records};
+use super::wire::MAX_NUMBER;
 use crate::findings::shortened;
 
 /// Full names longer than this are refused.
@@ -571,51 +572,6 @@ fn range(bytes: &[u8]) -> Result<(i64, i64), SeamError> {
         Ok(())
     })?;
     Ok((i64::from(start), i64::from(end)))
-}
-
-/// Calls `see` with every record of `bytes`.
-pub(super) fn each<'a>(
-    bytes: &'a [u8],
-    mut see: impl FnMut(u32, Payload<'a>) -> Result<(), SeamError>,
-) -> Result<(), SeamError> {
-    let mut records = Records::new(bytes);
-    loop {
-        match records.next(1) {
-            Ok(Some((number, payload))) => see(number, payload)?,
-            Ok(None) => return Ok(()),
-            Err(Fault::Malformed(reason)) => return Err(invalid(format!("this is no descriptor: {reason}"))),
-            Err(Fault::TooDeep) => return Err(invalid("this is no descriptor: it has groups")),
-        }
-    }
-}
-
-fn message(payload: Payload<'_>) -> Result<&[u8], SeamError> {
-    match payload {
-        Payload::Bytes(bytes) => Ok(bytes),
-        other => {
-            Err(invalid(format!("this is no descriptor: a message was expected, it is {}", other.name())))
-        }
-    }
-}
-
-fn text(payload: Payload<'_>) -> Result<String, SeamError> {
-    std::str::from_utf8(message(payload)?)
-        .map(str::to_owned)
-        .map_err(|_| invalid("this is no descriptor: a name is not UTF-8"))
-}
-
-pub(super) fn varint(payload: Payload<'_>) -> Result<u64, SeamError> {
-    match payload {
-        Payload::Varint(value) => Ok(value),
-        other => {
-            Err(invalid(format!("this is no descriptor: a number was expected, it is {}", other.name())))
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "an int32 is the lower half of its varint")]
-fn int32(payload: Payload<'_>) -> Result<i32, SeamError> {
-    varint(payload).map(|value| value as i32)
 }
 
 fn unknown_type(name: &str) -> SeamError {

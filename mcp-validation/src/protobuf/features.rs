@@ -2,7 +2,8 @@
 
 use mcp_core::{ErrorKind, SeamError};
 
-use super::descriptor::{each, invalid, varint};
+use super::descriptor::invalid;
+use super::descriptor_fields::{each, varint};
 
 /// How declarations are to be understood, unless they say otherwise themselves.
 #[derive(Clone, Copy, Debug)]
