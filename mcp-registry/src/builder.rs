@@ -21,7 +21,7 @@ use crate::packs::{PackNames, WriterPacks};
 use crate::registry::{BUDGET_UNIT, Opening, Shared, Writer};
 use crate::remembered::Remembered;
 use crate::search::SearchIndex;
-use crate::storage::local::{storage_error, sync_folder};
+use crate::storage::local::{create_folders, storage_error, sync_folder};
 use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
 
 /// What a registry is opened with: a storage, a place for the catalog, settings, and what the host lends.
@@ -321,8 +321,10 @@ async fn blocking<T: Send + 'static>(
 /// Creates the folder, takes its lock, and checks its format: in this order, so that a kill in between leaves what opens again.
 fn prepare_folder(folder: &Path, holder: &str) -> Result<WriterLock, RegistryError> {
     let create = || {
-        fs::create_dir_all(folder)?;
-        folder.parent().map_or(Ok(()), sync_folder)
+        // Its own entry in any case: whoever created it may have been killed before it synced.
+        create_folders(folder.parent().unwrap_or(folder), folder, sync_folder)?;
+        // Says so where it is no folder.
+        fs::create_dir_all(folder)
     };
     create().map_err(|error| {
         let what = format!("creating {}", folder.display());

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::ops::Range;
@@ -23,6 +23,8 @@ pub struct LocalStorage(Arc<Folder>);
 
 /// Up to this many bytes are read on the calling thread.
 const INLINE_READ_BYTES: u64 = 64 << 10;
+/// Of how many folders it is remembered that they are durable.
+const KNOWN_FOLDERS: usize = 64;
 /// How many files stay open for reading.
 const OPEN_FILES: usize = 64;
 
@@ -33,6 +35,8 @@ struct Folder {
     readable: Mutex<BTreeMap<Key, Arc<File>>>,
     /// The file that grows, with its size; forgotten after any failure.
     growing: Mutex<Option<(Key, File, u64)>>,
+    /// Folders below the root of which it is known that a loss of power does not take them away.
+    durable: Mutex<BTreeSet<PathBuf>>,
     temporary: AtomicU64,
 }
 
@@ -44,6 +48,7 @@ impl LocalStorage {
             root: root.into(),
             readable: Mutex::default(),
             growing: Mutex::default(),
+            durable: Mutex::default(),
             temporary: AtomicU64::new(0),
         }))
     }
@@ -296,17 +301,16 @@ impl Folder {
     /// Creates the folders above `path`, each durably in its own parent.
     fn make_parent<'a>(&self, path: &'a Path) -> io::Result<&'a Path> {
         let parent = path.parent().unwrap_or(path);
-        let mut missing: Vec<&Path> = parent
-            .ancestors()
-            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-            .collect();
-        while let Some(folder) = missing.pop() {
-            match fs::create_dir(folder) {
-                Ok(()) => folder.parent().map_or(Ok(()), sync_folder)?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
+        let known = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(parent) && parent.exists() {
+            return Ok(parent);
         }
+        create_folders(&self.root, parent, sync_folder)?;
+        let mut known = known();
+        if known.len() >= KNOWN_FOLDERS {
+            known.pop_first();
+        }
+        known.insert(parent.to_owned());
         Ok(parent)
     }
 
@@ -341,6 +345,30 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Creates `folder` and what is missing above it, each durably in its own parent. Those below `within` are made durable also where they
+/// are there: whoever created them may have been killed before it came to that.
+pub(crate) fn create_folders(
+    within: &Path,
+    folder: &Path,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let levels: Vec<&Path> = folder.ancestors().filter(|level| !level.as_os_str().is_empty()).collect();
+    for level in levels.into_iter().rev() {
+        if level.exists() {
+            if level == within || !level.starts_with(within) {
+                continue;
+            }
+        } else if let Err(error) = fs::create_dir(level) {
+            // Another one was quicker, and has perhaps not synced yet.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+        }
+        level.parent().map_or(Ok(()), &sync)?;
+    }
+    Ok(())
+}
+
 /// Makes what was created, renamed or deleted in `folder` durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // The parent of a relative name is the empty path.
@@ -363,4 +391,51 @@ pub(crate) fn storage_error(context: String, error: io::Error) -> StorageError {
         _ => ErrorKind::Unavailable,
     };
     StorageError::new(kind, context).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// The folders that are synced, below `base`.
+    fn synced(base: &Path, within: &str, folder: &str) -> Vec<String> {
+        let seen = RefCell::new(Vec::new());
+        let record = |folder: &Path| {
+            let below = folder.strip_prefix(base).expect("below");
+            seen.borrow_mut().push(below.to_str().expect("text").to_owned());
+            Ok(())
+        };
+        create_folders(&base.join(within), &base.join(folder), record).expect("created");
+        assert!(base.join(folder).is_dir());
+        seen.into_inner()
+    }
+
+    #[test]
+    fn each_folder_that_is_created_is_made_durable_in_its_own_parent() {
+        let base = tempfile::tempdir().expect("folder");
+        assert_eq!(synced(base.path(), "a/b", "a/b/c"), ["", "a", "a/b"]);
+        assert_eq!(synced(base.path(), "x/y/z", "x/y/z/packs"), ["", "x", "x/y", "x/y/z"]);
+    }
+
+    #[test]
+    fn folders_of_one_who_was_killed_before_it_synced_them_are_made_durable() {
+        let base = tempfile::tempdir().expect("folder");
+        fs::create_dir_all(base.path().join("root/packs/deep")).expect("created");
+        assert_eq!(synced(base.path(), "root", "root/packs/deep"), ["root", "root/packs"]);
+        assert_eq!(synced(base.path(), "root", "root"), Vec::<String>::new());
+        assert_eq!(synced(base.path(), "", "root"), [""]);
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_since_is_created_again() {
+        let base = tempfile::tempdir().expect("folder");
+        let LocalStorage(folder) = LocalStorage::new(base.path());
+        let key: Key = "packs/a".parse().expect("key");
+        for _ in 0..2 {
+            folder.put(&key, b"x", PutWhen::Always).expect("put");
+            fs::remove_dir_all(base.path().join("packs")).expect("removed");
+        }
+    }
 }
