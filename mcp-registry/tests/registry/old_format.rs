@@ -38,7 +38,7 @@ async fn write() {
     let settings = Settings { pack_bytes: 1000, ..Settings::default() };
     let open = |ids: u64| {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_790_000_000_000_000)));
-        let ids = Arc::new(SequentialIds::starting_at(ids.into()));
+        let ids = Arc::new(SequentialIds::starting_at(ids));
         Registry::local(&folder)
             .settings(settings.clone())
             .clock(clock)
