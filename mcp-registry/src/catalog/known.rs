@@ -14,12 +14,14 @@ use crate::version_key::VersionKey;
 
 /// Which keys the indexes may have: so that what was never there is not looked up, which would be a read of a random page for each.
 ///
-/// What was there when the writer opened is read in the background; until then, everything may be there.
+/// What was there when the writer opened is read in the background from the first publish on; until then, everything may be there.
 #[derive(Debug)]
 pub(super) struct Known {
     before: Arc<OnceLock<Filter>>,
     since: Filter,
     stop: Arc<AtomicBool>,
+    /// What the scan will read, and about how many keys that are.
+    unread: Option<(CatalogPlace, u64)>,
     scan: Option<JoinHandle<()>>,
 }
 
@@ -41,25 +43,31 @@ impl Known {
         tail.all_digests().iter().for_each(|(prefix, ..)| since.insert(FilterKey::digest(*prefix)));
         tail.all_requests().keys().for_each(|id| since.insert(FilterKey::request(id)));
         let (before, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
-        let mut known = Self { before, since, stop, scan: None };
         let keys = versions.saturating_mul(KEYS_OF_A_VERSION).saturating_add(names);
-        match place {
-            CatalogPlace::File(_) if versions > 0 => {
-                let (place, slot, stop) = (place.clone(), Arc::clone(&known.before), Arc::clone(&known.stop));
-                let scan = thread::Builder::new().name("mcp-registry-filter".to_owned());
-                // Without it, everything is looked up: slower, and right.
-                known.scan = scan
-                    .spawn(move || {
-                        if let Ok(Some(filter)) = read_tables(&place, keys, &stop) {
-                            drop(slot.set(filter));
-                        }
-                    })
-                    .ok();
-            }
+        let unread = match place {
+            CatalogPlace::File(_) if versions > 0 => Some((place.clone(), keys)),
             // A database in memory begins empty.
-            _ => drop(known.before.set(Filter::with_capacity(0))),
-        }
-        known
+            _ => {
+                drop(before.set(Filter::with_capacity(0)));
+                None
+            }
+        };
+        Self { before, since, stop, unread, scan: None }
+    }
+
+    /// Begins to read what the tables have, at the first publish: who only reads has the processor for itself.
+    fn read_tables_once(&mut self) {
+        let Some((place, keys)) = self.unread.take() else { return };
+        let (slot, stop) = (Arc::clone(&self.before), Arc::clone(&self.stop));
+        let scan = thread::Builder::new().name("mcp-registry-filter".to_owned());
+        // Without it, everything is looked up: slower, and right.
+        self.scan = scan
+            .spawn(move || {
+                if let Ok(Some(filter)) = read_tables(&place, keys, &stop) {
+                    drop(slot.set(filter));
+                }
+            })
+            .ok();
     }
 
     fn may_have(&self, key: FilterKey) -> bool {
@@ -83,6 +91,7 @@ impl Known {
     }
 
     pub(super) fn add_publish(&mut self, name: &Name, version: &Version, digest: &Digest, new_name: bool) {
+        self.read_tables_once();
         self.since.insert(FilterKey::version(name, &VersionKey::of(version)));
         self.since.insert(FilterKey::digest(digest_prefix(digest)));
         if new_name {
