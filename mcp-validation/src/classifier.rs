@@ -14,9 +14,15 @@ use crate::{Compatibility, Limits, Reference, SchemaFormat, SchemaSource};
 /// decided is `Unknown`. Comparing is done on the thread that polls, without an await, for as long as the limits admit.
 ///
 /// ```
+/// # #[cfg(feature = "json-schema")]
+/// # fn main() {
 /// use mcp_validation::{ContractClassifier, JsonSchema};
 ///
 /// let classifier = ContractClassifier::new().compare_type("application/schema+json", JsonSchema::new());
+/// # let _ = classifier;
+/// # }
+/// # #[cfg(not(feature = "json-schema"))]
+/// # fn main() {}
 /// ```
 #[derive(Default)]
 pub struct ContractClassifier {
