@@ -25,10 +25,14 @@ use failure::{Failure, Why};
 use tries::Tries;
 
 pub(crate) use http::Connector;
+pub(crate) use secret::Lent;
 pub use secret::Secret;
-pub(crate) use secret::{Lent, check_visible};
+#[cfg(feature = "s3")]
+pub(crate) use secret::check_visible;
 pub use settings::RemoteSettings;
-pub(crate) use settings::{check_name, refuse};
+pub(crate) use settings::check_name;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+pub(crate) use settings::refuse;
 
 /// What is asked of a client of `object_store`.
 pub(crate) trait Store: ObjectStore + MultipartStore {}
