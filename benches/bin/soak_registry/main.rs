@@ -25,7 +25,9 @@ const WORKERS: u64 = 64;
 const OPENING: Duration = Duration::from_secs(5);
 /// By how much the memory of the end of a run may exceed that of its beginning: so much at all, and so much for each version that was
 /// published between, of which each may have a text of its own that the search index keeps.
-const MAY_GROW_BYTES: u64 = 64 << 20;
+/// Caches that fill as time goes on, whatever is published: SQLite's pages of the writer (64 MiB), entries (32 MiB), two runs of the tail
+/// (about 40 MiB), and the pages of four readers in part.
+const MAY_GROW_BYTES: u64 = 160 << 20;
 const MAY_GROW_VERSION_BYTES: u64 = 400;
 
 fn argument(name: &str) -> Option<u64> {

@@ -198,7 +198,9 @@ impl Reader {
                 Newest::Shared(tail) => {
                     let before = tail.runs();
                     self.execute("BEGIN")?;
-                    tail.view(before, self.head()?)
+                    let head = self.head()?;
+                    tail.set_head(head);
+                    tail.view(before, head)
                 }
                 Newest::Followed { follower, run_rows, changes } => {
                     self.execute("BEGIN")?;

@@ -50,8 +50,9 @@ impl SharedTail {
         self.head.load(Ordering::Acquire)
     }
 
+    /// Also called by a reader that sees a commit before its writer has come this far: whoever reads afterwards must see it too.
     pub(super) fn set_head(&self, head: u64) {
-        self.head.store(head, Ordering::Release);
+        self.head.fetch_max(head, Ordering::AcqRel);
     }
 
     /// What belongs to the transaction that has just begun to read, if it began before a run stopped growing again: the entries of later
