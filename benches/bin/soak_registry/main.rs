@@ -21,7 +21,7 @@ use work::Place;
 
 /// How many work at the same time.
 const WORKERS: u64 = 64;
-/// How long one opening lasts.
+/// How long one opening lasts: a twentieth of the run, and no less than this. Each opening makes its search index anew.
 const OPENING: Duration = Duration::from_secs(5);
 /// By how much the memory of the end of a run may exceed that of its beginning: so much at all, and so much for each version that was
 /// published between, of which each may have a text of its own that the search index keeps.
@@ -29,6 +29,10 @@ const OPENING: Duration = Duration::from_secs(5);
 /// (about 40 MiB), and the pages of four readers in part.
 const MAY_GROW_BYTES: u64 = 160 << 20;
 const MAY_GROW_VERSION_BYTES: u64 = 400;
+
+fn opening(seconds: u64) -> Duration {
+    OPENING.max(Duration::from_secs(seconds / 20))
+}
 
 fn argument(name: &str) -> Option<u64> {
     std::env::args().skip_while(|argument| argument != name).nth(1)?.parse().ok()
@@ -50,6 +54,7 @@ async fn soak(place: &Arc<Place>, folder: &Path, seconds: u64, seed: u64) -> Vec
     for number in 0..WORKERS {
         workers.spawn(work::work(Arc::clone(place), seed ^ (number << 32)));
     }
+    let opening = opening(seconds);
     let (start, mut opened, mut samples, mut seen) = (Instant::now(), Instant::now(), Vec::new(), 0);
     while start.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -60,7 +65,7 @@ async fn soak(place: &Arc<Place>, folder: &Path, seconds: u64, seed: u64) -> Vec
             println!("{:4} s: {} operations/s, {mib} MiB", samples.len(), (now - seen) / 10);
             seen = now;
         }
-        if opened.elapsed() >= OPENING {
+        if opened.elapsed() >= opening {
             // Whoever is at work ends what it has begun, and goes on with the next opening.
             let mut registry = place.registry.write().await;
             let begin = Instant::now();
@@ -95,7 +100,7 @@ fn grows(samples: &[Sample]) -> Option<String> {
 
 fn main() -> ExitCode {
     let (seconds, seed) = (argument("--seconds").unwrap_or(20), argument("--seed").unwrap_or(1));
-    println!("seed {seed}, {seconds} s, {WORKERS} workers, reopened every {} s", OPENING.as_secs());
+    println!("seed {seed}, {seconds} s, {WORKERS} workers, reopened every {} s", opening(seconds).as_secs());
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let place = Arc::new(Place {

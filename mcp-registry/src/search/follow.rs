@@ -71,19 +71,26 @@ impl SearchIndex {
     }
 
     fn catch_up(&self, abandoned: &AtomicBool) -> Result<(), RegistryError> {
-        let head = self.0.readers.read_here(|now| now.last_seq())?;
+        let mut head = self.0.readers.read_here(|now| now.last_seq())?;
         if head == self.0.position.load(Ordering::Acquire) {
             return Ok(());
         }
         let _turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut position = self.0.position.load(Ordering::Acquire);
         if head < position {
-            // Another one may have gone further meanwhile; if not, the catalog is no more what it was.
-            if self.0.readers.read_here(|now| now.last_seq())? >= position {
+            // Beside its writer a catalog never goes back: another one has gone further meanwhile.
+            if self.0.readers.is_beside_writer() {
                 return Ok(());
             }
-            *self.0.index.write().unwrap_or_else(PoisonError::into_inner) = Index::default();
-            position = 0;
+            let again = self.0.readers.read_here(|now| now.last_seq())?;
+            if again >= position {
+                return Ok(());
+            }
+            // The catalog is no more what it was.
+            let mut index = self.0.index.write().unwrap_or_else(PoisonError::into_inner);
+            *index = Index::default();
+            self.0.position.store(0, Ordering::Release);
+            (head, position) = (again, 0);
         }
         while position < head {
             if abandoned.load(Ordering::Relaxed) || self.0.closed.load(Ordering::Relaxed) {
