@@ -15,7 +15,8 @@
 //! - what things are called: [`Name`], [`Version`], [`Requirement`], [`ArtifactRef`], [`Digest`], [`Artifact`],
 //!   [`Principal`], [`RequestId`], [`Id`];
 //! - what the host lends: [`Clock`], [`IdSource`], [`EventSink`];
-//! - what is told: [`Event`], which shows itself as a CloudEvents 1.0 document, and [`Finding`];
+//! - what is told: [`Event`], which shows itself as a CloudEvents 1.0 document, [`Finding`], and [`Histogram`], in which every engine
+//!   counts, so that a host exports them alike;
 //! - what went wrong, by what the caller should do: [`ErrorKind`], and [`SeamError`] for the traits that strangers
 //!   implement;
 //! - the seams, by which the engines meet although none knows another: [`Inspect`], [`Classify`], [`Fetch`], [`Pin`],
@@ -33,6 +34,7 @@ mod event;
 mod event_kind;
 mod fetch;
 mod finding;
+mod histogram;
 mod id;
 mod in_use;
 mod inspect;
@@ -62,6 +64,7 @@ pub use event_kind::{
 };
 pub use fetch::{Fetch, Fetched};
 pub use finding::{Finding, Severity};
+pub use histogram::{Bucket, Histogram, Recorder};
 pub use id::{Id, IdSource, RandomIds, SequentialIds};
 pub use in_use::{InUse, Usage, UsageReason};
 pub use inspect::{Candidate, Inspect, Verdict};

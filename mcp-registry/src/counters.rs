@@ -1,11 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mcp_core::{ErrorKind, Event, EventKind, RegistryEvent};
+use mcp_core::{ErrorKind, Event, EventKind, Recorder, RegistryEvent};
 
 use crate::RegistryError;
 use crate::entry::Published;
-use crate::histogram::Recorder;
 use crate::stats::Activity;
 
 /// What a registry has done since it was opened: numbers that only grow, without a lock.

@@ -1,6 +1,6 @@
+use mcp_core::Histogram;
 use serde::Serialize;
 
-use crate::histogram::Histogram;
 use crate::{Registry, RegistryError};
 
 /// What a registry holds, and what it does.

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use mcp_core::{Digest, Digester, Finding, Severity};
+use mcp_core::{Clock, Digest, Digester, Finding, Severity};
 
 use crate::findings::Findings;
+use crate::meter::Timer;
 use crate::rule::{Rule, Rules};
 use crate::scan::Shape;
 use crate::{
@@ -19,6 +20,7 @@ pub struct Contract {
     fingerprint: Option<Digest>,
     limits: Limits,
     shows_values: bool,
+    timer: Timer,
 }
 
 /// The digest of its text, and what judges by it.
@@ -48,10 +50,10 @@ impl Contract {
     /// Judges `document` and tells everything that was seen.
     ///
     /// # Errors
-    /// `Exhausted` when the document is too large or too deep, or the steps ran out; the kind of a validator's error when one could
+    /// `Exhausted` when the document is too large or too deep, or the steps or the time ran out; the kind of a validator's error when one could
     /// not judge. An invalid document is no error.
     pub fn validate(&self, document: &Document) -> Result<Report, ValidationError> {
-        let findings = Findings::new(&self.limits);
+        let findings = Findings::new(&self.limits).timed(&self.limits, &self.timer);
         let findings = if self.shows_values { findings.with_values() } else { findings };
         Ok(Report::of(self.judge(document, findings)?, self.schema_digest()))
     }
@@ -61,7 +63,8 @@ impl Contract {
     /// # Errors
     /// As [`validate`](Self::validate). What that could not judge, this may: it looks at less.
     pub fn is_valid(&self, document: &Document) -> Result<bool, ValidationError> {
-        let findings = self.judge(document, Findings::new(&self.limits).verdict_only())?;
+        let findings = Findings::new(&self.limits).timed(&self.limits, &self.timer);
+        let findings = self.judge(document, findings.verdict_only())?;
         Ok(findings.errors() == 0)
     }
 
@@ -120,12 +123,15 @@ impl Contract {
         Ok(findings)
     }
 
-    /// Whatever somebody makes of it: steps that ran out leave the document undecided.
+    /// Whatever somebody makes of it: steps or time that ran out leave the document undecided.
     fn unless_spent<T>(
         &self,
         judged: Result<T, ValidatorError>,
         findings: &Findings,
     ) -> Result<T, ValidationError> {
+        if findings.meter().is_late() {
+            return Err(ValidationError::TimeExhausted { max_time_ms: self.limits.max_time_ms });
+        }
         if findings.meter().is_spent() {
             return Err(ValidationError::StepsExhausted { max_steps: self.limits.max_steps });
         }
@@ -165,6 +171,7 @@ pub struct ContractBuilder {
     validators: Vec<Arc<dyn Validator>>,
     limits: Option<Limits>,
     shows_values: bool,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl ContractBuilder {
@@ -209,6 +216,19 @@ impl ContractBuilder {
         self
     }
 
+    /// Tells how long a judgement takes, instead of the operating system's monotonic clock. It belongs to no fingerprint: what runs out of
+    /// time has no report.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The clock for a builder that was given none.
+    pub(crate) fn clock_unless_given(mut self, clock: Option<&Arc<dyn Clock>>) -> Self {
+        self.clock = self.clock.or_else(|| clock.cloned());
+        self
+    }
+
     /// Reports show the values that were found. Documents hold secrets: only where reports may hold them too.
     pub const fn show_values(mut self) -> Self {
         self.shows_values = true;
@@ -237,7 +257,8 @@ impl ContractBuilder {
         }
         validators.extend(self.validators);
         let fingerprint = fingerprint(schema.as_ref(), &validators, &limits, self.shows_values);
-        Ok(Contract { validators, schema, fingerprint, limits, shows_values: self.shows_values })
+        let timer = self.clock.map_or_else(Timer::system, Timer::Lent);
+        Ok(Contract { validators, schema, fingerprint, limits, shows_values: self.shows_values, timer })
     }
 }
 

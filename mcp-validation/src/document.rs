@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use mcp_core::{ErrorKind, SeamError};
+use mcp_core::{Digest, ErrorKind, SeamError};
 use serde_json::Value;
 
 use crate::scan::{Shape, TooDeep, scan_text, scan_value};
@@ -24,6 +24,7 @@ use crate::{Encoding, Limits, ValidationError};
 pub struct Document {
     content: Content,
     encoding: Encoding,
+    digest: OnceLock<Digest>,
     looked_over: OnceLock<Result<Looked, TooDeep>>,
     parsed: OnceLock<Result<Value, NotJson>>,
 }
@@ -60,7 +61,21 @@ impl Document {
     }
 
     const fn of(encoding: Encoding, content: Content) -> Self {
-        Self { content, encoding, looked_over: OnceLock::new(), parsed: OnceLock::new() }
+        Self {
+            content,
+            encoding,
+            digest: OnceLock::new(),
+            looked_over: OnceLock::new(),
+            parsed: OnceLock::new(),
+        }
+    }
+
+    /// The same document, for somebody who has computed the digest of its bytes, or has verified it, such as a registry: a verdict cache
+    /// then need not hash them. It is believed: under the digest of other bytes the document gets the verdict of those. Without effect
+    /// on a document that was given as a value.
+    #[must_use]
+    pub fn with_digest(self, digest: Digest) -> Self {
+        Self { digest: OnceLock::from(digest), ..self }
     }
 
     /// How its bytes are to be read.
@@ -76,6 +91,11 @@ impl Document {
             Content::Bytes(bytes) => Some(bytes),
             Content::Value(_) => None,
         }
+    }
+
+    /// The digest of its bytes, computed at most once; `None` when it was given as a value.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.bytes().map(|bytes| *self.digest.get_or_init(|| Digest::of(bytes)))
     }
 
     /// What it says. The first call parses; later ones, and those of other contracts, share the result.

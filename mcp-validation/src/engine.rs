@@ -3,17 +3,21 @@ mod registration;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use mcp_core::{
-    ArtifactRef, Clock, ContractRegistered, DocumentJudged, Event, EventSink, IdSource, Name, NullSink,
-    ParseError, RandomIds, Source, SystemClock, ValidationEvent, Version,
+    ArtifactRef, Clock, ContractRegistered, DocumentJudged, Event, EventSink, IdSource, Name, ParseError,
+    RandomIds, Source, ValidationEvent, Version,
 };
 
 pub use self::registration::Registration;
 use self::registration::Subject;
+use crate::meter::Timer;
+use crate::stats::Counters;
+use crate::verdict_cache::{Scope, VerdictCache};
 use crate::{
     Contract, ContractBuilder, ContractStore, Document, Limits, MemoryContractStore, Mode, Report,
-    SchemaFormat, SchemaFormats, ValidationError,
+    SchemaFormat, SchemaFormats, Stats, ValidationError,
 };
 
 /// Holds contracts by subject and version, and judges documents by them; used from as many threads as there are.
@@ -29,14 +33,32 @@ pub struct ValidationEngine {
     mode: Mode,
     formats: SchemaFormats,
     limits: Limits,
-    clock: Arc<dyn Clock>,
-    events: Arc<dyn EventSink>,
+    cache: Option<VerdictCache>,
+    counters: Counters,
+    clock: Option<Arc<dyn Clock>>,
+    timer: Timer,
+    events: Option<Arc<dyn EventSink>>,
     source: Source,
     told: AtomicU64,
 }
 
-/// By the version without its build metadata, so that their order is that of precedence; with the version as it was registered.
-type Versions = BTreeMap<Version, (Version, Arc<Contract>)>;
+/// By the version without its build metadata, so that their order is that of precedence.
+type Versions = BTreeMap<Version, Arc<Entry>>;
+
+/// A contract under the name and version as they were registered.
+struct Entry {
+    artifact: ArtifactRef,
+    contract: Arc<Contract>,
+    scope: Scope,
+}
+
+impl Entry {
+    fn new(subject: &Name, version: &Version, contract: Arc<Contract>) -> Arc<Self> {
+        let artifact = ArtifactRef::new(subject.clone(), version.clone());
+        let scope = Scope::of(&contract, &artifact);
+        Arc::new(Self { artifact, contract, scope })
+    }
+}
 
 /// Why `contract` cannot have `version` while `before` has `taken` of the same precedence; `None` when both are the same.
 fn refusal(
@@ -82,7 +104,8 @@ impl ValidationEngine {
         format: &str,
         schema: impl Into<String>,
     ) -> Result<ContractBuilder, ValidationError> {
-        Ok(self.formats.contract(format, schema)?.limits_unless_given(&self.limits))
+        let builder = self.formats.contract(format, schema)?.limits_unless_given(&self.limits);
+        Ok(builder.clock_unless_given(self.clock.as_ref()))
     }
 
     /// Keeps `contract` under `subject` and `version` for ever. Doing so again with an equal contract changes nothing; equal are
@@ -101,8 +124,8 @@ impl ValidationEngine {
         {
             let mut contracts = self.contracts.write().unwrap_or_else(PoisonError::into_inner);
             let versions = contracts.entry(subject.clone()).or_default();
-            if let Some((taken, before)) = versions.get(&version.without_build()) {
-                return match refusal(taken, before, version, &contract) {
+            if let Some(before) = versions.get(&version.without_build()) {
+                return match refusal(&before.artifact.version, &before.contract, version, &contract) {
                     None => Ok(Registered::Already),
                     Some(reason) => Err(ValidationError::VersionTaken {
                         subject: subject.clone(),
@@ -111,11 +134,12 @@ impl ValidationEngine {
                     }),
                 };
             }
-            versions.insert(version.without_build(), (version.clone(), contract));
+            versions.insert(version.without_build(), Entry::new(subject, version, contract));
         }
-        let told = ContractRegistered::new(subject.clone(), version.clone());
         let artifact = ArtifactRef::new(subject.clone(), version.clone());
-        self.tell(&artifact, ValidationEvent::ContractRegistered(told));
+        self.tell(&artifact, || {
+            ValidationEvent::ContractRegistered(ContractRegistered::new(subject.clone(), version.clone()))
+        });
         Ok(Registered::New)
     }
 
@@ -129,8 +153,21 @@ impl ValidationEngine {
         version: &Version,
         document: &Document,
     ) -> Result<Report, ValidationError> {
-        let (version, contract) = self.find(subject, version)?;
-        self.judge(subject, version, &contract, document)
+        self.validate_shared(subject, version, document).map(Arc::unwrap_or_clone)
+    }
+
+    /// As [`validate`](Self::validate), and a report that is [remembered](ValidationEngineBuilder::cache_bytes) is not copied.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn validate_shared(
+        &self,
+        subject: &Name,
+        version: &Version,
+        document: &Document,
+    ) -> Result<Arc<Report>, ValidationError> {
+        let entry = self.entry(subject, version)?;
+        self.judge(&entry, document)
     }
 
     /// Judges `document` by the subject's version of highest precedence that is no pre-release.
@@ -138,8 +175,14 @@ impl ValidationEngine {
     /// # Errors
     /// [`ValidationError::UnknownSubject`] and [`ValidationError::NoRelease`], `NotFound`; else as [`Contract::validate`].
     pub fn validate_latest(&self, subject: &Name, document: &Document) -> Result<Report, ValidationError> {
-        let (version, contract) = self.latest(subject)?;
-        self.judge(subject, version, &contract, document)
+        let entry = self.latest_entry(subject)?;
+        self.judge(&entry, document).map(Arc::unwrap_or_clone)
+    }
+
+    /// What this engine has done since it was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot(self.cache.as_ref().map(VerdictCache::stats).unwrap_or_default())
     }
 
     /// One version of a subject's contracts, as it was registered; build metadata does not count.
@@ -151,11 +194,8 @@ impl ValidationEngine {
         subject: &Name,
         version: &Version,
     ) -> Result<(Version, Arc<Contract>), ValidationError> {
-        self.in_subject(subject, |versions| {
-            let unknown =
-                || ValidationError::UnknownVersion { subject: subject.clone(), version: version.clone() };
-            versions.get(&version.without_build()).cloned().ok_or_else(unknown)
-        })
+        let entry = self.entry(subject, version)?;
+        Ok((entry.artifact.version.clone(), Arc::clone(&entry.contract)))
     }
 
     /// The subject's version of highest precedence that is no pre-release, and its contract.
@@ -163,20 +203,32 @@ impl ValidationEngine {
     /// # Errors
     /// [`ValidationError::UnknownSubject`] and [`ValidationError::NoRelease`], `NotFound`.
     pub fn latest(&self, subject: &Name) -> Result<(Version, Arc<Contract>), ValidationError> {
-        self.in_subject(subject, |versions| {
-            let released = versions.values().rev().find(|(version, _)| !version.is_pre_release());
-            released.cloned().ok_or_else(|| ValidationError::NoRelease { subject: subject.clone() })
-        })
+        let entry = self.latest_entry(subject)?;
+        Ok((entry.artifact.version.clone(), Arc::clone(&entry.contract)))
     }
 
     /// Every subject and version, in order of name and precedence.
     #[must_use]
     pub fn list(&self) -> Vec<ArtifactRef> {
         let contracts = self.contracts.read().unwrap_or_else(PoisonError::into_inner);
-        let all = contracts.iter().flat_map(|(subject, versions)| {
-            versions.values().map(|(version, _)| ArtifactRef::new(subject.clone(), version.clone()))
-        });
+        let all =
+            contracts.values().flat_map(|versions| versions.values().map(|entry| entry.artifact.clone()));
         all.collect()
+    }
+
+    fn entry(&self, subject: &Name, version: &Version) -> Result<Arc<Entry>, ValidationError> {
+        self.in_subject(subject, |versions| {
+            let unknown =
+                || ValidationError::UnknownVersion { subject: subject.clone(), version: version.clone() };
+            versions.get(&version.without_build()).cloned().ok_or_else(unknown)
+        })
+    }
+
+    fn latest_entry(&self, subject: &Name) -> Result<Arc<Entry>, ValidationError> {
+        self.in_subject(subject, |versions| {
+            let released = versions.values().rev().find(|entry| !entry.artifact.version.is_pre_release());
+            released.cloned().ok_or_else(|| ValidationError::NoRelease { subject: subject.clone() })
+        })
     }
 
     fn in_subject<T>(
@@ -189,26 +241,50 @@ impl ValidationEngine {
         look(contracts.get(subject).ok_or_else(unknown)?)
     }
 
-    fn judge(
-        &self,
-        subject: &Name,
-        version: Version,
-        contract: &Contract,
-        document: &Document,
-    ) -> Result<Report, ValidationError> {
-        let mut report = contract.validate(document)?;
-        let artifact = ArtifactRef::new(subject.clone(), version.clone());
-        let told =
-            DocumentJudged::new(subject.clone(), version, report.valid, report.errors, report.warnings);
-        self.tell(&artifact, ValidationEvent::DocumentJudged(told));
-        report.contract = Some(artifact);
-        Ok(report)
+    /// Judges, or remembers; counts, and tells.
+    fn judge(&self, entry: &Entry, document: &Document) -> Result<Arc<Report>, ValidationError> {
+        let outcome = match &self.cache {
+            Some(cache) => {
+                let max_bytes = entry.contract.limits().max_document_bytes;
+                cache.judge(&entry.scope, max_bytes, document, &self.timer, || {
+                    self.judge_anew(entry, document)
+                })
+            }
+            None => self.judge_anew(entry, document).0,
+        };
+        self.counters.outcome(&outcome);
+        if let Ok(report) = &outcome {
+            self.tell(&entry.artifact, || {
+                let ArtifactRef { name, version } = entry.artifact.clone();
+                let judged = DocumentJudged::new(name, version, report.valid, report.errors, report.warnings);
+                ValidationEvent::DocumentJudged(judged)
+            });
+        }
+        outcome
     }
 
-    fn tell(&self, subject: &ArtifactRef, kind: ValidationEvent) {
+    /// Also tells how long it took.
+    fn judge_anew(
+        &self,
+        entry: &Entry,
+        document: &Document,
+    ) -> (Result<Arc<Report>, ValidationError>, Duration) {
+        let begin = self.timer.monotonic();
+        let outcome = entry.contract.validate(document);
+        let took = self.timer.monotonic().saturating_sub(begin);
+        self.counters.took(took);
+        let named = outcome.map(|mut report| {
+            report.contract = Some(entry.artifact.clone());
+            Arc::new(report)
+        });
+        (named, took)
+    }
+
+    /// Makes an event only where somebody hears it.
+    fn tell(&self, subject: &ArtifactRef, kind: impl FnOnce() -> ValidationEvent) {
+        let Some(events) = &self.events else { return };
         let seq = self.told.fetch_add(1, Ordering::Relaxed);
-        let event = Event::new(self.clock.now(), self.source.clone(), subject.to_string(), seq, kind);
-        self.events.emit(&event);
+        events.emit(&Event::new(self.timer.now(), self.source.clone(), subject.to_string(), seq, kind()));
     }
 }
 
@@ -226,6 +302,7 @@ pub struct ValidationEngineBuilder {
     limits: Limits,
     store: Option<Arc<dyn ContractStore>>,
     mode: Mode,
+    cache_bytes: u64,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
     events: Option<Arc<dyn EventSink>>,
@@ -257,7 +334,18 @@ impl ValidationEngineBuilder {
         self
     }
 
-    /// Tells the time of events.
+    /// Remembers reports, up to about so many bytes; without it, or with 0, none. The same bytes in the same encoding then get the same
+    /// report from the same contract without being read again: a hit costs the BLAKE3 of the bytes and a look. Whoever asks for what is
+    /// being judged waits for that.
+    ///
+    /// Never remembered: what ran out of a limit, other errors, documents that were given as values, what a contract without a
+    /// [fingerprint](Contract::fingerprint) said, and what was judged about as quickly as it would be found.
+    pub const fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Tells the time of events, and how long judging takes.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
@@ -300,8 +388,11 @@ impl ValidationEngineBuilder {
             mode: self.mode,
             formats,
             limits: self.limits,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
-            events: self.events.unwrap_or_else(|| Arc::new(NullSink)),
+            cache: (self.cache_bytes > 0).then(|| VerdictCache::new(self.cache_bytes)),
+            counters: Counters::default(),
+            timer: self.clock.clone().map_or_else(Timer::system, Timer::Lent),
+            clock: self.clock,
+            events: self.events,
             source: Source::new(&name, ids.next_id()),
             told: AtomicU64::new(0),
         };

@@ -33,6 +33,14 @@ pub enum ValidationError {
         /// How many were allowed.
         max_steps: u64,
     },
+    /// The judgement took too long.
+    #[error(
+        "judge a document within {max_time_ms} ms: they ran out before it was decided, raise max_time_ms or simplify the contract"
+    )]
+    TimeExhausted {
+        /// How many were allowed.
+        max_time_ms: u64,
+    },
     /// No such encoding of documents.
     #[error(
         "read a document encoded as {encoding:?}: this encoding is not known, see Encoding::ALL for those that are"
@@ -176,9 +184,10 @@ impl ValidationError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::DocumentTooLarge { .. } | Self::DocumentTooDeep { .. } | Self::StepsExhausted { .. } => {
-                ErrorKind::Exhausted
-            }
+            Self::DocumentTooLarge { .. }
+            | Self::DocumentTooDeep { .. }
+            | Self::StepsExhausted { .. }
+            | Self::TimeExhausted { .. } => ErrorKind::Exhausted,
             Self::UnknownEncoding { .. } => ErrorKind::Unsupported,
             Self::BrokenRule { .. }
             | Self::BrokenLimits { .. }

@@ -1,11 +1,12 @@
 use std::borrow::Cow;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use mcp_core::{Finding, SeamError, Severity};
 use serde_json::Value;
 
 use crate::Limits;
-use crate::meter::Meter;
+use crate::meter::{Meter, Timer};
 
 /// What was seen of one document so far: a bounded collection, and the steps that are left.
 ///
@@ -54,6 +55,24 @@ impl Findings {
     pub const fn with_values(mut self) -> Self {
         self.with_values = true;
         self
+    }
+
+    /// The same, for no longer than `limits` allow by this clock.
+    pub(crate) fn timed(mut self, limits: &Limits, timer: &Timer) -> Self {
+        self.meter =
+            Meter::new(limits.max_steps).timed(timer.clone(), Duration::from_millis(limits.max_time_ms));
+        self
+    }
+
+    /// Lends what is left to somebody who counts without these findings, until [`return_meter`](Self::return_meter).
+    #[cfg(feature = "json-schema")]
+    pub(crate) const fn lend_meter(&mut self) -> Meter {
+        std::mem::replace(&mut self.meter, Meter::new(0))
+    }
+
+    #[cfg(feature = "json-schema")]
+    pub(crate) fn return_meter(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     /// The same, for somebody who asks only whether there is an error.

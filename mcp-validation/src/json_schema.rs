@@ -317,22 +317,20 @@ impl Validator for Compiled {
 
 impl Compiled {
     fn judge(&self, value: &Value, max_errors: usize, findings: &mut Findings) -> Result<(), ValidatorError> {
-        let steps = findings.meter().left();
-        let gauge = Gauge::new(steps, u64::try_from(max_errors).unwrap_or(u64::MAX));
+        let gauge = Gauge::new(findings.lend_meter(), u64::try_from(max_errors).unwrap_or(u64::MAX));
         let valid = self.validator.is_valid(MeteredNode::new(value, &gauge));
-        if !valid && !gauge.is_spent() {
-            if findings.wants_verdict_only() {
-                findings.error("schema", "", "the schema is not satisfied", None);
-            } else {
-                self.explain(value, &gauge, findings)?;
-            }
-        }
-        findings.spend(steps.saturating_sub(gauge.steps_left()))?;
-        if gauge.is_spent() {
-            // Takes more than there is, so that everybody can see that nothing is left.
-            return findings.spend(u64::MAX);
-        }
-        Ok(())
+        let explained = if valid || gauge.is_spent() {
+            Ok(())
+        } else if findings.wants_verdict_only() {
+            findings.error("schema", "", "the schema is not satisfied", None);
+            Ok(())
+        } else {
+            self.explain(value, &gauge, findings)
+        };
+        findings.return_meter(gauge.into_steps());
+        // Refused once the steps or the time are spent.
+        findings.spend(0)?;
+        explained
     }
 
     fn explain(&self, value: &Value, gauge: &Gauge, findings: &mut Findings) -> Result<(), ValidatorError> {

@@ -38,7 +38,8 @@
 //! - [`rule`]: checks that are data.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
 //! - [`Mode`] and [`Compatibility`]: whether one version of a schema can take the place of another, and each [`Break`] where not.
-//! - [`ValidationEngine`]: contracts by subject and version, with events. Schemas that are registered are kept in a [`ContractStore`]
+//! - [`ValidationEngine`]: contracts by subject and version, with events, [`Stats`], and verdicts that are
+//!   [remembered](ValidationEngineBuilder::cache_bytes). Schemas that are registered are kept in a [`ContractStore`]
 //!   and refused where they break their subject's mode.
 //! - [`ContractInspector`] and [`ContractClassifier`]: how the other engines ask, through [`mcp_core::Inspect`] and
 //!   [`mcp_core::Classify`].
@@ -76,7 +77,9 @@ mod schema_format;
 mod schema_text;
 #[cfg(any(feature = "json-schema", feature = "protobuf"))]
 mod stack;
+mod stats;
 mod validator;
+mod verdict_cache;
 
 #[cfg(feature = "avro")]
 pub use avro::Avro;
@@ -98,4 +101,5 @@ pub use protobuf::{Protobuf, ProtobufLevel, UnknownFields};
 pub use report::Report;
 pub use rule::Rule;
 pub use schema_format::{CompiledSchema, Reference, SchemaFormat, SchemaFormats, SchemaSource};
+pub use stats::{CacheStats, Stats};
 pub use validator::{Validator, ValidatorError};

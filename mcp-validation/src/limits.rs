@@ -27,6 +27,9 @@ pub struct Limits {
     pub max_findings: usize,
     /// The most steps of one judgement. A step is one look at one value of the document by one check, or 64 bytes of text.
     pub max_steps: u64,
+    /// The longest that one judgement may take, in milliseconds, by the lent monotonic clock: the last guard, behind the counted steps.
+    /// The clock is looked at every few thousand steps, so that a small document never does.
+    pub max_time_ms: u64,
     /// The largest schema, and the largest document that it refers to, in bytes each.
     pub max_schema_bytes: u64,
     /// The most subschemas that may apply to one and the same value, counted along every way that leads to them.
@@ -55,13 +58,14 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 16 MiB, 100 deep, 1,000 findings, 20 million steps; schemas of 8 MiB with a fan-out of 10,000 and patterns of 1 MiB.
+    /// 16 MiB, 100 deep, 1,000 findings, 20 million steps, 10 seconds; schemas of 8 MiB with a fan-out of 10,000 and patterns of 1 MiB.
     fn default() -> Self {
         Self {
             max_document_bytes: 16 << 20,
             max_depth: 100,
             max_findings: 1000,
             max_steps: 20_000_000,
+            max_time_ms: 10_000,
             max_schema_bytes: 8 << 20,
             max_fan_out: 10_000,
             max_pattern_bytes: 1 << 20,

@@ -1,17 +1,80 @@
 use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
 
-use mcp_core::{ErrorKind, SeamError};
+use mcp_core::{Clock, ErrorKind, SeamError, SystemClock, Timestamp};
 
-/// Counts the steps of one judgement. Once they are spent, they stay spent.
+/// Counts the steps of one judgement, and now and then looks at the clock. Once either is spent, it stays spent.
 #[derive(Debug)]
 pub(crate) struct Meter {
     left: Cell<u64>,
     spent: Cell<bool>,
+    /// The clock is looked at when fewer steps than these are left.
+    look_below: Cell<u64>,
+    watch: Option<Watch>,
+}
+
+/// So many steps are taken between two looks at the clock; what takes fewer never looks.
+const STEPS_PER_LOOK: u64 = 4096;
+
+/// The time of one judgement.
+#[derive(Debug)]
+struct Watch {
+    timer: Timer,
+    most: Duration,
+    /// When the clock was looked at first.
+    began: Cell<Option<Duration>>,
+    late: Cell<bool>,
+}
+
+/// Whose clock tells how long a judgement takes.
+#[derive(Clone)]
+pub(crate) enum Timer {
+    /// The operating system's. It is copied, so that no counter is shared by the threads that judge.
+    System(SystemClock),
+    /// The host's.
+    Lent(Arc<dyn Clock>),
+}
+
+impl Timer {
+    pub(crate) fn system() -> Self {
+        Self::System(SystemClock::new())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        match self {
+            Self::System(clock) => clock.now(),
+            Self::Lent(clock) => clock.now(),
+        }
+    }
+
+    pub(crate) fn monotonic(&self) -> Duration {
+        match self {
+            Self::System(clock) => clock.monotonic(),
+            Self::Lent(clock) => clock.monotonic(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Timer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::System(_) => "System",
+            Self::Lent(_) => "Lent",
+        })
+    }
 }
 
 impl Meter {
     pub(crate) const fn new(max_steps: u64) -> Self {
-        Self { left: Cell::new(max_steps), spent: Cell::new(false) }
+        Self { left: Cell::new(max_steps), spent: Cell::new(false), look_below: Cell::new(0), watch: None }
+    }
+
+    /// The same, for no longer than `most` once the first [`STEPS_PER_LOOK`] steps were taken.
+    pub(crate) fn timed(mut self, timer: Timer, most: Duration) -> Self {
+        self.look_below.set(self.left.get().saturating_sub(STEPS_PER_LOOK));
+        self.watch = Some(Watch { timer, most, began: Cell::new(None), late: Cell::new(false) });
+        self
     }
 
     /// Takes `steps`; false when they are not to be had any more.
@@ -19,7 +82,7 @@ impl Meter {
         match self.left.get().checked_sub(steps) {
             Some(left) if !self.spent.get() => {
                 self.left.set(left);
-                true
+                left >= self.look_below.get() || self.look(left)
             }
             _ => {
                 self.spent.set(true);
@@ -28,18 +91,35 @@ impl Meter {
         }
     }
 
+    #[cold]
+    fn look(&self, left: u64) -> bool {
+        self.look_below.set(left.saturating_sub(STEPS_PER_LOOK));
+        let Some(watch) = &self.watch else { return true };
+        let now = watch.timer.monotonic();
+        let began = watch.began.get().unwrap_or(now);
+        watch.began.set(Some(began));
+        if now.saturating_sub(began) > watch.most {
+            watch.late.set(true);
+            self.spent.set(true);
+        }
+        !self.spent.get()
+    }
+
     pub(crate) fn is_spent(&self) -> bool {
         self.spent.get()
     }
 
-    #[cfg(feature = "json-schema")]
-    pub(crate) fn left(&self) -> u64 {
-        self.left.get()
+    /// Whether it was the time that ran out.
+    pub(crate) fn is_late(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.late.get())
     }
 
     /// The error of a check that has no step left.
     pub(crate) fn exhausted() -> SeamError {
-        SeamError::new(ErrorKind::Exhausted, "judge a document within the steps that its contract allows")
+        SeamError::new(
+            ErrorKind::Exhausted,
+            "judge a document within the steps and the time that its contract allows",
+        )
     }
 }
 
@@ -50,6 +130,8 @@ pub(crate) fn text_steps(bytes: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use mcp_core::ManualClock;
+
     use super::*;
 
     #[test]
@@ -60,6 +142,31 @@ mod tests {
         assert!(!meter.take(1));
         assert!(!meter.take(0), "even nothing is refused afterwards");
         assert!(meter.is_spent());
+    }
+
+    #[test]
+    fn time_is_looked_at_every_4096_steps_and_runs_out_for_good() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(0)));
+        let lent = Timer::Lent(Arc::clone(&clock) as Arc<dyn Clock>);
+        let meter = Meter::new(1 << 20).timed(lent, Duration::from_secs(1));
+        clock.advance(Duration::from_secs(9));
+        assert!(meter.take(4096), "the clock was not looked at");
+        clock.advance(Duration::from_secs(9));
+        assert!(meter.take(1), "the first look begins");
+        clock.advance(Duration::from_secs(1));
+        assert!(meter.take(4097), "just in time");
+        clock.advance(Duration::from_micros(1));
+        assert!(meter.take(4096), "nobody looks between");
+        assert!(!meter.take(1));
+        assert_eq!((meter.is_spent(), meter.is_late(), meter.take(0)), (true, true, false));
+    }
+
+    #[test]
+    fn steps_that_run_out_are_not_late() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(0)));
+        let meter = Meter::new(10_000).timed(Timer::Lent(clock), Duration::from_secs(1));
+        assert!(meter.take(9000) && !meter.take(9000));
+        assert_eq!((meter.is_spent(), meter.is_late()), (true, false));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use mcp_core::{
     ArtifactRef, ContractRegistered, Digest, ErrorKind, Name, SeamError, ValidationEvent, Version,
 };
 
-use super::{Registered, ValidationEngine};
+use super::{Entry, Registered, ValidationEngine};
 use crate::{
     Break, Compatibility, Contract, ContractBuilder, ContractEntry, Mode, SchemaFormat, SchemaSource,
     StoredContract, ValidationError,
@@ -69,7 +69,7 @@ impl ValidationEngine {
                 let version = new.stored.version.clone();
                 let artifact = ArtifactRef::new(subject.clone(), version.clone());
                 let told = ContractRegistered::new(subject.clone(), version);
-                self.tell(&artifact, ValidationEvent::ContractRegistered(told));
+                self.tell(&artifact, || ValidationEvent::ContractRegistered(told));
                 return Ok(Registration { id: new.id, outcome: Registered::New });
             }
         }
@@ -157,7 +157,8 @@ impl ValidationEngine {
         let format = self.formats.find(&stored.format)?;
         let mut builder = ContractBuilder::with_schema(Arc::clone(&format), stored.schema.clone())
             .rules(stored.rules.iter().cloned())
-            .limits(stored.limits.clone().unwrap_or_else(|| self.limits.clone()));
+            .limits(stored.limits.clone().unwrap_or_else(|| self.limits.clone()))
+            .clock_unless_given(self.clock.as_ref());
         for reference in &stored.references {
             builder = builder.reference(reference.uri.as_str(), reference.text.as_str());
         }
@@ -256,10 +257,10 @@ impl ValidationEngine {
         let taken = contracts.get(subject).and_then(|versions| versions.get(&version.without_build()));
         match taken {
             None => Ok(()),
-            Some((taken, _)) => Err(ValidationError::VersionTaken {
+            Some(taken) => Err(ValidationError::VersionTaken {
                 subject: subject.clone(),
                 version: version.clone(),
-                reason: format!("{taken} is registered without a schema of the store"),
+                reason: format!("{} is registered without a schema of the store", taken.artifact.version),
             }),
         }
     }
@@ -267,8 +268,8 @@ impl ValidationEngine {
     /// Lets documents be judged by it.
     fn publish(&self, subject: &Name, kept: &Kept) {
         let mut contracts = self.contracts.write().unwrap_or_else(PoisonError::into_inner);
-        let version = kept.stored.version.clone();
-        let entry = (version.clone(), Arc::clone(&kept.contract));
+        let version = &kept.stored.version;
+        let entry = Entry::new(subject, version, Arc::clone(&kept.contract));
         contracts.entry(subject.clone()).or_default().insert(version.without_build(), entry);
     }
 }

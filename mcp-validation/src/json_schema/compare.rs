@@ -24,6 +24,7 @@ use self::witness::Trials;
 use super::fan_out::Chains;
 use super::metered::{Gauge, Metered, MeteredNode};
 use super::{Given, JsonSchema};
+use crate::meter::Meter;
 use crate::stack::with_stack;
 use crate::{Break, Compatibility, Limits, SchemaSource};
 
@@ -171,7 +172,7 @@ impl Side {
         let (shape, _) = crate::scan::scan_value(document, Limits::DEEPEST).ok()?;
         let links = self.chains.longest(shape.depth.saturating_add(2));
         let fits = links.saturating_mul(super::BYTES_PER_LINK) < COMPARE_BYTES / 2;
-        fits.then(|| Gauge::new(self.max_steps, 1000))
+        fits.then(|| Gauge::new(Meter::new(self.max_steps), 1000))
     }
 
     /// What refuses `witness`, which this schema was seen to refuse.

@@ -22,8 +22,13 @@ pub(super) struct Gauge {
 const STEPS_PER_ERROR: u64 = 4;
 
 impl Gauge {
-    pub(super) const fn new(max_steps: u64, max_errors: u64) -> Self {
-        Self { steps: Meter::new(max_steps), errors_left: Cell::new(max_errors), cut: Cell::new(false) }
+    pub(super) const fn new(steps: Meter, max_errors: u64) -> Self {
+        Self { steps, errors_left: Cell::new(max_errors), cut: Cell::new(false) }
+    }
+
+    /// What is left of the steps.
+    pub(super) fn into_steps(self) -> Meter {
+        self.steps
     }
 
     /// Whether the steps ran out, so that nothing was decided.
@@ -34,10 +39,6 @@ impl Gauge {
     /// Whether there were more errors than could be held; those before are right.
     pub(super) const fn is_cut(&self) -> bool {
         self.cut.get()
-    }
-
-    pub(super) fn steps_left(&self) -> u64 {
-        self.steps.left()
     }
 
     fn take(&self, steps: u64) -> bool {

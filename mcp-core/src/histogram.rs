@@ -49,7 +49,7 @@ impl Histogram {
 }
 
 /// A histogram that many threads add to without a lock.
-pub(crate) struct Recorder {
+pub struct Recorder {
     sum: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
@@ -60,15 +60,24 @@ impl Default for Recorder {
     }
 }
 
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.snapshot().fmt(f)
+    }
+}
+
 impl Recorder {
-    pub(crate) fn record(&self, value: u64) {
+    /// Counts `value`.
+    pub fn record(&self, value: u64) {
         self.sum.fetch_add(value, Ordering::Relaxed);
         if let Some(bucket) = self.buckets.get(index(value)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Histogram {
+    /// What was counted so far. While others record, it may lack a value of which the sum tells already.
+    #[must_use]
+    pub fn snapshot(&self) -> Histogram {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets: Vec<Bucket> = counts
             .enumerate()
