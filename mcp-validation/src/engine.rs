@@ -1,4 +1,5 @@
 mod registration;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use self::registration::Subject;
 use crate::meter::Timer;
 use crate::stats::Counters;
 use crate::verdict_cache::{Scope, VerdictCache};
+use crate::workers::Workers;
 use crate::{
     Contract, ContractBuilder, ContractStore, Document, Limits, MemoryContractStore, Mode, Report,
     SchemaFormat, SchemaFormats, Stats, ValidationError,
@@ -35,6 +37,7 @@ pub struct ValidationEngine {
     limits: Limits,
     cache: Option<VerdictCache>,
     counters: Counters,
+    workers: Arc<Workers>,
     clock: Option<Arc<dyn Clock>>,
     timer: Timer,
     events: Option<Arc<dyn EventSink>>,
@@ -303,6 +306,7 @@ pub struct ValidationEngineBuilder {
     store: Option<Arc<dyn ContractStore>>,
     mode: Mode,
     cache_bytes: u64,
+    workers: Option<usize>,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
     events: Option<Arc<dyn EventSink>>,
@@ -345,6 +349,13 @@ impl ValidationEngineBuilder {
         self
     }
 
+    /// On how many threads the engine's [streams](ValidationEngine::validate_stream) judge, at least one; without it, on as many as the
+    /// operating system says can run at once. They start when they are needed.
+    pub const fn workers(mut self, most: usize) -> Self {
+        self.workers = Some(most);
+        self
+    }
+
     /// Tells the time of events, and how long judging takes.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -381,21 +392,25 @@ impl ValidationEngineBuilder {
         };
         let name = "validation".parse();
         let name = name.map_err(|error: ParseError| ValidationError::NotOpened { source: error.into() })?;
-        let engine = ValidationEngine {
-            contracts: RwLock::default(),
-            subjects: RwLock::default(),
-            store: self.store.unwrap_or_else(|| Arc::new(MemoryContractStore::new())),
-            mode: self.mode,
-            formats,
-            limits: self.limits,
-            cache: (self.cache_bytes > 0).then(|| VerdictCache::new(self.cache_bytes)),
-            counters: Counters::default(),
-            timer: self.clock.clone().map_or_else(Timer::system, Timer::Lent),
-            clock: self.clock,
-            events: self.events,
-            source: Source::new(&name, ids.next_id()),
-            told: AtomicU64::new(0),
-        };
+        let engine =
+            ValidationEngine {
+                contracts: RwLock::default(),
+                subjects: RwLock::default(),
+                store: self.store.unwrap_or_else(|| Arc::new(MemoryContractStore::new())),
+                mode: self.mode,
+                formats,
+                limits: self.limits,
+                cache: (self.cache_bytes > 0).then(|| VerdictCache::new(self.cache_bytes)),
+                counters: Counters::default(),
+                workers: Arc::new(Workers::new(self.workers.unwrap_or_else(|| {
+                    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+                }))),
+                timer: self.clock.clone().map_or_else(Timer::system, Timer::Lent),
+                clock: self.clock,
+                events: self.events,
+                source: Source::new(&name, ids.next_id()),
+                told: AtomicU64::new(0),
+            };
         engine.load()?;
         Ok(engine)
     }

@@ -41,10 +41,11 @@
 //! - [`ValidationEngine`]: contracts by subject and version, with events, [`Stats`], and verdicts that are
 //!   [remembered](ValidationEngineBuilder::cache_bytes). Schemas that are registered are kept in a [`ContractStore`]
 //!   and refused where they break their subject's mode.
+//! - [`ValidationEngine::validate_stream`]: very many documents, in bounded memory and on a bounded number of threads.
 //! - [`ContractInspector`] and [`ContractClassifier`]: how the other engines ask, through [`mcp_core::Inspect`] and
 //!   [`mcp_core::Classify`].
 //!
-//! Nothing here fetches, reads a file, waits or prints.
+//! Nothing here fetches, reads a file or prints. Threads are started for streams, and where a schema needs more stack than a caller may have.
 
 #[cfg(feature = "avro")]
 mod avro;
@@ -78,8 +79,10 @@ mod schema_text;
 #[cfg(any(feature = "json-schema", feature = "protobuf"))]
 mod stack;
 mod stats;
+mod stream;
 mod validator;
 mod verdict_cache;
+mod workers;
 
 #[cfg(feature = "avro")]
 pub use avro::Avro;
@@ -102,4 +105,5 @@ pub use report::Report;
 pub use rule::Rule;
 pub use schema_format::{CompiledSchema, Reference, SchemaFormat, SchemaFormats, SchemaSource};
 pub use stats::{CacheStats, Stats};
+pub use stream::{Judgements, Outcome, StreamOrder, StreamSettings};
 pub use validator::{Validator, ValidatorError};

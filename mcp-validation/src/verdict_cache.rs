@@ -63,7 +63,8 @@ impl Weighter<Key, Made> for Weight {
     }
 }
 
-fn weight(report: &Report) -> u64 {
+/// About what a report takes while it is kept.
+pub(crate) fn weight(report: &Report) -> u64 {
     report.findings.iter().fold(ENTRY_BYTES, |sum, finding| {
         let value = finding.value.as_ref().map_or(0, String::len);
         let texts =
@@ -111,7 +112,7 @@ impl Scope {
     /// Whether so far looking has paid, or it is time to see whether it does.
     fn pays(&self) -> bool {
         self.wasted.load(Ordering::Relaxed) < WASTED_AT_MOST
-            || self.passed_by.fetch_add(1, Ordering::Relaxed) % TRY_EVERY == 0
+            || self.passed_by.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRY_EVERY)
     }
 
     fn learn(&self, worth: bool) {
@@ -232,7 +233,7 @@ impl Hashing {
     /// Whether a judgement that took so long is worth a place. A clock that stands still tells nothing, and then it is.
     fn is_worth(&self, took: Duration, bytes: &[u8], timer: &Timer) -> bool {
         let miss = self.misses.fetch_add(1, Ordering::Relaxed);
-        if miss < SAMPLES_FIRST || miss % SAMPLE_EVERY == 0 {
+        if miss < SAMPLES_FIRST || miss.is_multiple_of(SAMPLE_EVERY) {
             self.measure(bytes, timer);
         }
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);

@@ -104,6 +104,11 @@ fn of_schemas(rules: impl Fn() -> [Rule; 2]) -> Vec<(&'static str, Contract, &'s
     ]
 }
 
+/// In two bytes, also where one would do.
+fn varint(number: usize) -> [u8; 2] {
+    [u8::try_from(number & 0x7f).unwrap() | 0x80, u8::try_from(number >> 7).unwrap()]
+}
+
 /// Valid and invalid, JSON and not, long enough to be looked for and not.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let padding = prop_oneof![Just(0_usize), Just(200), Just(700)];
@@ -114,12 +119,12 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let avro = (0..60_u8, padding.clone()).prop_map(|(a, length)| {
         let mut bytes = vec![a];
         let zigzag = length * 2;
-        bytes.extend([(zigzag & 0x7f | 0x80) as u8, (zigzag >> 7) as u8]);
+        bytes.extend(varint(zigzag));
         bytes.extend(std::iter::repeat_n(b'x', length));
         bytes
     });
     let protobuf = (0..60_u8, padding).prop_map(|(a, length)| {
-        let mut bytes = vec![0x08, a, 0x12, (length & 0x7f | 0x80) as u8, (length >> 7) as u8];
+        let mut bytes = [&[0x08, a, 0x12][..], &varint(length)].concat();
         bytes.extend(std::iter::repeat_n(b'x', length));
         bytes
     });
