@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use mcp_core::{Clock, Digest, Digester, Finding, Severity};
 
+use crate::document::{Read, Unread};
 use crate::findings::Findings;
 use crate::meter::Timer;
 use crate::rule::{Rule, Rules};
-use crate::scan::Shape;
 use crate::{
     CompiledSchema, Document, Limits, Reference, Report, SchemaFormat, SchemaSource, ValidationError,
     Validator, ValidatorError,
@@ -89,14 +89,16 @@ impl Contract {
 
     fn judge(&self, document: &Document, mut findings: Findings) -> Result<Findings, ValidationError> {
         document.check(&self.limits)?;
-        let too_deep = |_| Document::too_deep(&self.limits);
         if document.encoding().is_json() {
-            if let Err(fault) = document.read().map_err(too_deep)? {
-                let message = format!("this is not {}: {}", document.encoding(), fault.reason);
-                findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
-                return Ok(findings);
+            match document.read() {
+                Ok(read) => tell_duplicates(read, &mut findings),
+                Err(Unread::NotJson { reason, .. }) => {
+                    let message = format!("this is not {}: {reason}", document.encoding());
+                    findings.add(Finding::new(Severity::Error, "document.syntax", "", message));
+                    return Ok(findings);
+                }
+                Err(Unread::TooDeep | Unread::TooLarge) => return Err(Document::too_deep(&self.limits)),
             }
-            tell_duplicates(document.shape().map_err(too_deep)?, &mut findings);
         }
         let mut decoded = None;
         if let Some(schema) = self.schema.as_ref().filter(|_| !findings.is_decided()) {
@@ -109,7 +111,7 @@ impl Contract {
         }
         // Rules and validators recurse; how large it may be, who decoded it has seen to.
         if let Some(decoded) = &decoded
-            && decoded.shape().map_err(too_deep)?.depth > self.limits.max_depth
+            && decoded.read().map_or(true, |read| read.depth > self.limits.max_depth)
         {
             return Err(Document::too_deep(&self.limits));
         }
@@ -140,12 +142,12 @@ impl Contract {
 }
 
 /// Readers disagree on which of two equal keys counts (RFC 8259, section 4), so what was judged may not be what is read.
-fn tell_duplicates(shape: &Shape, findings: &mut Findings) {
-    for path in &shape.duplicates {
+fn tell_duplicates(read: &Read, findings: &mut Findings) {
+    for path in &read.duplicates {
         let message = "this key stands more than once in its object, and readers differ in which one counts";
         findings.add(Finding::new(Severity::Error, "document.duplicate-key", path.as_str(), message));
     }
-    if shape.duplicate_count > u64::try_from(shape.duplicates.len()).unwrap_or(u64::MAX) {
+    if read.duplicate_count > u64::try_from(read.duplicates.len()).unwrap_or(u64::MAX) {
         findings.and_more();
     }
 }

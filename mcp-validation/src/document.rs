@@ -5,7 +5,8 @@ use bytes::Bytes;
 use mcp_core::{Digest, ErrorKind, SeamError};
 use serde_json::Value;
 
-use crate::scan::{Shape, TooDeep, scan_text, scan_value};
+use crate::scan::{TooDeep, scan_text};
+use crate::tree::{NoTree, NotRead, Tree};
 use crate::{Encoding, Limits, ValidationError};
 
 /// What is to be judged: raw bytes and how to read them. JSON is looked over once and parsed at most once, however many contracts
@@ -25,8 +26,8 @@ pub struct Document {
     content: Content,
     encoding: Encoding,
     digest: OnceLock<Digest>,
-    looked_over: OnceLock<Result<Looked, TooDeep>>,
-    parsed: OnceLock<Result<Value, NotJson>>,
+    read: OnceLock<Result<Box<Read>, Unread>>,
+    value: OnceLock<Value>,
 }
 
 #[derive(Clone)]
@@ -35,16 +36,31 @@ enum Content {
     Value(Value),
 }
 
-#[derive(Clone, Debug)]
-struct Looked {
-    shape: Shape,
+/// What JSON says, and what only its text shows.
+#[derive(Clone)]
+pub(crate) struct Read {
+    pub(crate) tree: Tree,
+    /// How many arrays and objects stand inside one another at most.
+    pub(crate) depth: usize,
+    /// Its size, or that of its compact JSON where it was given as a value.
     bytes: u64,
+    /// Pointers to keys that stand more than once in their object.
+    pub(crate) duplicates: Vec<String>,
+    /// How many there are, kept or not.
+    pub(crate) duplicate_count: u64,
+    /// The value that was needed to find out what counts among duplicate keys.
+    value: Option<Value>,
 }
 
-/// Where and why the bytes are not what their encoding says.
+/// Why there is nothing to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NotJson {
-    pub(crate) reason: String,
+pub(crate) enum Unread {
+    /// The bytes are not what their encoding says, and where. How deep they seem to nest.
+    NotJson { reason: String, depth: usize },
+    /// It nests deeper than can be parsed.
+    TooDeep,
+    /// It is larger than can be parsed: 4 GiB.
+    TooLarge,
 }
 
 impl Document {
@@ -65,8 +81,8 @@ impl Document {
             content,
             encoding,
             digest: OnceLock::new(),
-            looked_over: OnceLock::new(),
-            parsed: OnceLock::new(),
+            read: OnceLock::new(),
+            value: OnceLock::new(),
         }
     }
 
@@ -114,21 +130,24 @@ impl Document {
                 ),
             ));
         }
-        match self.read() {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(fault)) => Err(SeamError::new(
-                ErrorKind::Invalid,
-                format!("read a document as {}: {}", self.encoding, fault.reason),
-            )),
-            Err(TooDeep) => Err(SeamError::new(
-                ErrorKind::Exhausted,
-                format!(
-                    "read a document as {}: it is nested more than {} deep",
-                    self.encoding,
-                    Limits::DEEPEST
-                ),
-            )),
+        if let Content::Value(value) = &self.content {
+            return Ok(value);
         }
+        let read = self.read().map_err(|unread| {
+            let (kind, reason) = match unread {
+                Unread::NotJson { reason, .. } => (ErrorKind::Invalid, reason.clone()),
+                Unread::TooDeep => (
+                    ErrorKind::Exhausted,
+                    format!("it is nested more than {} deep", Limits::DEEPEST),
+                ),
+                Unread::TooLarge => (ErrorKind::Exhausted, "it has 4 GiB or more".to_owned()),
+            };
+            SeamError::new(kind, format!("read a document as {}: {reason}", self.encoding))
+        })?;
+        Ok(match &read.value {
+            Some(value) => value,
+            None => self.value.get_or_init(|| read.tree.value(0)),
+        })
     }
 
     /// Compares it with `limits`, before anything recursive sees it. How deep it nests can be seen in JSON alone: elsewhere the
@@ -146,16 +165,23 @@ impl Document {
         };
         if let Content::Bytes(bytes) = &self.content {
             large(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+            if !self.encoding.is_json() {
+                return Ok(());
+            }
         }
-        match self.look_over() {
-            Ok(looked) if looked.shape.depth <= limits.max_depth => large(looked.bytes),
-            Ok(_) | Err(TooDeep) => Err(Self::too_deep(limits)),
+        let (depth, bytes) = match self.read() {
+            Ok(read) => (read.depth, read.bytes),
+            Err(Unread::NotJson { depth, .. }) => (*depth, 0),
+            Err(Unread::TooDeep) => return Err(Self::too_deep(limits)),
+            Err(Unread::TooLarge) => {
+                let max_bytes = limits.max_document_bytes.min(u64::from(u32::MAX));
+                return Err(ValidationError::DocumentTooLarge { bytes: max_bytes.saturating_add(1), max_bytes });
+            }
+        };
+        if depth > limits.max_depth {
+            return Err(Self::too_deep(limits));
         }
-    }
-
-    /// What is known without parsing.
-    pub(crate) fn shape(&self) -> Result<&Shape, TooDeep> {
-        self.look_over().map(|looked| &looked.shape)
+        large(bytes)
     }
 
     /// The error of a document that nests deeper than `limits` allow, or than can be parsed.
@@ -163,34 +189,67 @@ impl Document {
         ValidationError::DocumentTooDeep { max_depth: limits.max_depth.min(Limits::DEEPEST) }
     }
 
-    fn look_over(&self) -> Result<&Looked, TooDeep> {
-        let looked = self.looked_over.get_or_init(|| match &self.content {
-            Content::Bytes(bytes) if !self.encoding.is_json() => {
-                Ok(Looked { shape: Shape::default(), bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
-            }
-            Content::Bytes(bytes) => {
-                let shape = scan_text(bytes, Limits::DEEPEST)?;
-                Ok(Looked { shape, bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
-            }
-            Content::Value(value) => {
-                let (shape, bytes) = scan_value(value, Limits::DEEPEST)?;
-                Ok(Looked { shape, bytes })
-            }
+    /// What it says, or why there is nothing to judge. For documents whose encoding is JSON.
+    pub(crate) fn read(&self) -> Result<&Read, &Unread> {
+        let read = self.read.get_or_init(|| match &self.content {
+            Content::Bytes(bytes) => Read::of_text(bytes).map(Box::new),
+            Content::Value(value) => Read::of_value(value).map(Box::new),
         });
-        looked.as_ref().map_err(|too_deep| *too_deep)
+        read.as_ref().map(|read| &**read)
+    }
+}
+
+impl Read {
+    fn of_text(bytes: &[u8]) -> Result<Self, Unread> {
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => Tree::parse(text, Limits::DEEPEST),
+            Err(_) => Err(NotRead::Fault),
+        };
+        match parsed {
+            Ok(tree) => Ok(Self {
+                depth: tree.depth(),
+                bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+                tree,
+                duplicates: Vec::new(),
+                duplicate_count: 0,
+                value: None,
+            }),
+            Err(NotRead::TooDeep) => Err(Unread::TooDeep),
+            Err(NotRead::TooLarge) => Err(Unread::TooLarge),
+            Err(NotRead::Fault | NotRead::Duplicates) => Self::of_odd_text(bytes),
+        }
     }
 
-    /// The value, or why there is none. The parser is recursive, so the depth is looked at before.
-    pub(crate) fn read(&self) -> Result<Result<&Value, &NotJson>, TooDeep> {
-        self.look_over()?;
-        let bytes = match &self.content {
-            Content::Value(value) => return Ok(Ok(value)),
-            Content::Bytes(bytes) => bytes,
-        };
-        let parsed = self.parsed.get_or_init(|| {
-            serde_json::from_slice(bytes).map_err(|error| NotJson { reason: error.to_string() })
-        });
-        Ok(parsed.as_ref())
+    /// Of text that is no JSON, for the words of the parser that everybody knows, or that has a key twice, which readers understand
+    /// differently: what counts is what this parser says.
+    fn of_odd_text(bytes: &[u8]) -> Result<Self, Unread> {
+        let shape = scan_text(bytes, Limits::DEEPEST).map_err(|TooDeep| Unread::TooDeep)?;
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Unread::NotJson { reason: error.to_string(), depth: shape.depth })?;
+        let of_value = Self::of_value(&value)?;
+        Ok(Self {
+            depth: shape.depth,
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            duplicates: shape.duplicates,
+            duplicate_count: shape.duplicate_count,
+            value: Some(value),
+            ..of_value
+        })
+    }
+
+    fn of_value(value: &Value) -> Result<Self, Unread> {
+        let (tree, bytes) = Tree::of(value, Limits::DEEPEST).map_err(|error| match error {
+            NoTree::TooDeep => Unread::TooDeep,
+            NoTree::TooLarge => Unread::TooLarge,
+        })?;
+        Ok(Self {
+            depth: tree.depth(),
+            bytes,
+            tree,
+            duplicates: Vec::new(),
+            duplicate_count: 0,
+            value: None,
+        })
     }
 }
 

@@ -145,6 +145,12 @@ impl Findings {
         self.verdict_only
     }
 
+    /// Whether values were asked for.
+    #[cfg(feature = "json-schema")]
+    pub(crate) const fn shows_values(&self) -> bool {
+        self.with_values
+    }
+
     pub(crate) const fn meter(&self) -> &Meter {
         &self.meter
     }

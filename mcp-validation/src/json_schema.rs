@@ -19,6 +19,7 @@ use self::metered::{Gauge, Metered, MeteredNode};
 use crate::findings::{Bounded, Findings};
 use crate::schema_text::{read, value_of};
 use crate::stack::with_stack;
+use crate::tree::Tree;
 use crate::{
     Compatibility, CompiledSchema, Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError,
 };
@@ -302,12 +303,13 @@ const BYTES_PER_ERROR: usize = 1 << 10;
 
 impl Validator for Compiled {
     fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
-        let value = document.value()?;
-        let shape = document.shape().map_err(|_| too_deep())?;
+        let Ok(read) = document.read() else {
+            // Says why.
+            return document.value().map(drop);
+        };
         // One level for the root, and one for the names of members, which are judged as text.
-        let links = self.chains.longest(shape.depth.saturating_add(2));
-        let errors = ERROR_BYTES / shape.longest_path_bytes.saturating_add(BYTES_PER_ERROR);
-        with_stack(links.saturating_mul(BYTES_PER_LINK), || self.judge(value, errors, findings))?
+        let links = self.chains.longest(read.tree.depth().saturating_add(2));
+        with_stack(links.saturating_mul(BYTES_PER_LINK), || self.judge(document, &read.tree, findings))?
     }
 
     fn fingerprint(&self) -> Option<Digest> {
@@ -316,16 +318,16 @@ impl Validator for Compiled {
 }
 
 impl Compiled {
-    fn judge(&self, value: &Value, max_errors: usize, findings: &mut Findings) -> Result<(), ValidatorError> {
-        let gauge = Gauge::new(findings.lend_meter(), u64::try_from(max_errors).unwrap_or(u64::MAX));
-        let valid = self.validator.is_valid(MeteredNode::new(value, &gauge));
+    fn judge(&self, document: &Document, tree: &Tree, findings: &mut Findings) -> Result<(), ValidatorError> {
+        let gauge = Gauge::new(findings.lend_meter());
+        let valid = self.validator.is_valid(MeteredNode::new(tree, &gauge));
         let explained = if valid || gauge.is_spent() {
             Ok(())
         } else if findings.wants_verdict_only() {
             findings.error("schema", "", "the schema is not satisfied", None);
             Ok(())
         } else {
-            self.explain(value, &gauge, findings)
+            self.explain(document, tree, &gauge, findings)
         };
         findings.return_meter(gauge.into_steps());
         // Refused once the steps or the time are spent.
@@ -333,9 +335,33 @@ impl Compiled {
         explained
     }
 
-    fn explain(&self, value: &Value, gauge: &Gauge, findings: &mut Findings) -> Result<(), ValidatorError> {
+    fn explain(
+        &self,
+        document: &Document,
+        tree: &Tree,
+        gauge: &Gauge,
+        findings: &mut Findings,
+    ) -> Result<(), ValidatorError> {
+        let ordered = match document.bytes() {
+            // What is told, in which order, must not depend on the order of the text.
+            Some(_) => Some(Tree::of(document.value()?, Limits::DEEPEST).map_err(|_| too_deep())?.0),
+            None => None,
+        };
+        let tree = ordered.as_ref().unwrap_or(tree);
+        let errors = ERROR_BYTES / tree.longest_path_bytes().saturating_add(BYTES_PER_ERROR);
+        gauge.allow_errors(u64::try_from(errors).unwrap_or(u64::MAX));
+        self.gather(document, tree, gauge, findings)
+    }
+
+    fn gather(
+        &self,
+        document: &Document,
+        tree: &Tree,
+        gauge: &Gauge,
+        findings: &mut Findings,
+    ) -> Result<(), ValidatorError> {
         let before = findings.errors();
-        for error in self.validator.iter_errors(MeteredNode::new(value, gauge)) {
+        for error in self.validator.iter_errors(MeteredNode::new(tree, gauge)) {
             if !metered::was_made_in_time(&error) {
                 continue;
             }
@@ -346,7 +372,7 @@ impl Compiled {
                 ));
             }
             let path = error.instance_path().as_str();
-            let shown = findings.shown(value.pointer(path));
+            let shown = if findings.shows_values() { findings.shown(document.value()?.pointer(path)) } else { None };
             let finding = Finding::new(
                 Severity::Error,
                 format!("schema.{}", error.kind().keyword()),

@@ -80,6 +80,7 @@ mod schema_text;
 mod stack;
 mod stats;
 mod stream;
+mod tree;
 mod validator;
 mod verdict_cache;
 mod workers;

@@ -7,10 +7,11 @@ use mcp_core::{Clock, ErrorKind, SeamError, SystemClock, Timestamp};
 /// Counts the steps of one judgement, and now and then looks at the clock. Once either is spent, it stays spent.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    left: Cell<u64>,
+    /// Steps that are taken without another look at anything, but for the last of them: this is all that most steps see.
+    at_hand: Cell<u64>,
+    /// The steps beside those.
+    behind: Cell<u64>,
     spent: Cell<bool>,
-    /// The clock is looked at when fewer steps than these are left.
-    look_below: Cell<u64>,
     watch: Option<Watch>,
 }
 
@@ -67,22 +68,45 @@ impl std::fmt::Debug for Timer {
 
 impl Meter {
     pub(crate) const fn new(max_steps: u64) -> Self {
-        Self { left: Cell::new(max_steps), spent: Cell::new(false), look_below: Cell::new(0), watch: None }
+        Self {
+            at_hand: Cell::new(max_steps),
+            behind: Cell::new(0),
+            spent: Cell::new(false),
+            watch: None,
+        }
     }
 
     /// The same, for no longer than `most` once the first [`STEPS_PER_LOOK`] steps were taken.
     pub(crate) fn timed(mut self, timer: Timer, most: Duration) -> Self {
-        self.look_below.set(self.left.get().saturating_sub(STEPS_PER_LOOK));
         self.watch = Some(Watch { timer, most, began: Cell::new(None), late: Cell::new(false) });
+        self.lay_out(self.at_hand.get());
         self
     }
 
     /// Takes `steps`; false when they are not to be had any more.
+    #[inline]
     pub(crate) fn take(&self, steps: u64) -> bool {
-        match self.left.get().checked_sub(steps) {
-            Some(left) if !self.spent.get() => {
-                self.left.set(left);
-                left >= self.look_below.get() || self.look(left)
+        self.take_at_hand(steps) || self.take_behind(steps)
+    }
+
+    /// Takes `steps`; false when that needs a look at more than the number of steps, which [`take`](Self::take) does.
+    #[inline]
+    pub(crate) fn take_at_hand(&self, steps: u64) -> bool {
+        let at_hand = self.at_hand.get();
+        let enough = steps < at_hand;
+        if enough {
+            self.at_hand.set(at_hand - steps);
+        }
+        enough
+    }
+
+    #[cold]
+    fn take_behind(&self, steps: u64) -> bool {
+        self.put_away();
+        match self.behind.get().checked_sub(steps) {
+            Some(left) if !self.spent.get() && self.is_in_time() => {
+                self.lay_out(left);
+                true
             }
             _ => {
                 self.spent.set(true);
@@ -91,21 +115,28 @@ impl Meter {
         }
     }
 
-    #[cold]
-    fn look(&self, left: u64) -> bool {
-        self.look_below.set(left.saturating_sub(STEPS_PER_LOOK));
+    /// Leaves no step at hand.
+    pub(crate) fn put_away(&self) {
+        self.behind.set(self.behind.get().saturating_add(self.at_hand.take()));
+    }
+
+    /// Lets so many steps be left, and as many of them at hand as may be taken before the clock is looked at.
+    fn lay_out(&self, left: u64) {
+        let at_hand = if self.watch.is_some() { left.min(STEPS_PER_LOOK + 1) } else { left };
+        self.at_hand.set(at_hand);
+        self.behind.set(left - at_hand);
+    }
+
+    fn is_in_time(&self) -> bool {
         let Some(watch) = &self.watch else { return true };
         let now = watch.timer.monotonic();
         let began = watch.began.get().unwrap_or(now);
         watch.began.set(Some(began));
-        if now.saturating_sub(began) > watch.most {
-            watch.late.set(true);
-            self.spent.set(true);
-        }
-        !self.spent.get()
+        watch.late.set(now.saturating_sub(began) > watch.most);
+        !watch.late.get()
     }
 
-    pub(crate) fn is_spent(&self) -> bool {
+    pub(crate) const fn is_spent(&self) -> bool {
         self.spent.get()
     }
 

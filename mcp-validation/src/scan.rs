@@ -1,4 +1,4 @@
-//! One look over JSON text with a stack of its own, before any recursive parser sees it.
+//! One look over JSON text with a stack of its own, for text that is no JSON, or has keys that stand twice.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,11 @@ use serde_json::Value;
 use crate::findings::{beginning, shortened};
 use crate::pointer::push_segment;
 
-/// What can be known of a document before it is parsed.
+/// What can be known of JSON text that is not parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// How many arrays and objects stand inside one another at most.
     pub(crate) depth: usize,
-    /// No JSON Pointer into the document is longer, in bytes.
-    pub(crate) longest_path_bytes: usize,
     /// Pointers to keys that stand more than once in their object, in the order of the objects' ends.
     pub(crate) duplicates: Vec<String>,
     /// How many there are, kept or not.
@@ -27,13 +25,7 @@ pub(crate) struct TooDeep;
 /// How many pointers to duplicate keys are kept.
 const DUPLICATES_KEPT: usize = 1000;
 /// An element's place in an array takes at most this many bytes of a pointer: the slash and 20 digits.
-const INDEX_BYTES: usize = 21;
-
-struct Frame<'a> {
-    /// The bytes of the pointer to this container.
-    path_bytes: usize,
-    place: Place<'a>,
-}
+pub(crate) const INDEX_BYTES: usize = 21;
 
 enum Place<'a> {
     Element(u64),
@@ -75,7 +67,7 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
 
 struct Scan<'a> {
     shape: Shape,
-    frames: Vec<Frame<'a>>,
+    frames: Vec<Place<'a>>,
     /// The keys of all open objects, each object's behind those of the one around it.
     keys: Vec<Cow<'a, str>>,
 }
@@ -85,30 +77,17 @@ impl<'a> Scan<'a> {
         if self.frames.len() >= max_depth {
             return Err(TooDeep);
         }
-        let path_bytes = self.path_bytes();
-        let place = if object {
+        self.frames.push(if object {
             Place::Member { key: Cow::Borrowed(""), first_key: self.keys.len(), key_follows: true }
         } else {
             Place::Element(0)
-        };
-        self.frames.push(Frame { path_bytes, place });
+        });
         self.shape.depth = self.shape.depth.max(self.frames.len());
-        let here = self.path_bytes();
-        self.shape.longest_path_bytes = self.shape.longest_path_bytes.max(here);
         Ok(())
     }
 
-    /// The bytes of the pointer to the value that comes next.
-    fn path_bytes(&self) -> usize {
-        match self.frames.last() {
-            None => 0,
-            Some(Frame { path_bytes, place: Place::Element(_) }) => path_bytes + INDEX_BYTES,
-            Some(Frame { path_bytes, place: Place::Member { key, .. } }) => path_bytes + segment_bytes(key),
-        }
-    }
-
     fn string(&mut self, raw: &'a [u8]) {
-        let Some(Frame { place: Place::Member { key, key_follows, .. }, .. }) = self.frames.last_mut() else {
+        let Some(Place::Member { key, key_follows, .. }) = self.frames.last_mut() else {
             return;
         };
         if !std::mem::take(key_follows) {
@@ -116,12 +95,10 @@ impl<'a> Scan<'a> {
         }
         *key = unescape(raw);
         self.keys.push(key.clone());
-        let here = self.path_bytes();
-        self.shape.longest_path_bytes = self.shape.longest_path_bytes.max(here);
     }
 
     fn next(&mut self) {
-        match self.frames.last_mut().map(|frame| &mut frame.place) {
+        match self.frames.last_mut() {
             Some(Place::Element(index)) => *index += 1,
             Some(Place::Member { key_follows, .. }) => *key_follows = true,
             None => {}
@@ -129,7 +106,7 @@ impl<'a> Scan<'a> {
     }
 
     fn close(&mut self) {
-        let Some(Frame { place: Place::Member { first_key, .. }, .. }) = self.frames.pop() else {
+        let Some(Place::Member { first_key, .. }) = self.frames.pop() else {
             return;
         };
         let mut keys = std::mem::take(&mut self.keys);
@@ -156,7 +133,7 @@ impl<'a> Scan<'a> {
         }
         let mut path = String::new();
         for frame in &self.frames {
-            match &frame.place {
+            match frame {
                 Place::Element(index) => push_segment(&mut path, &index.to_string()),
                 // No more than is shown: the keys may be as long as the document, and there may be many duplicates.
                 Place::Member { key, .. } => push_segment(&mut path, beginning(key)),
@@ -178,44 +155,28 @@ fn unescape(raw: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(raw)
 }
 
-fn segment_bytes(key: &str) -> usize {
+/// What a key takes of a pointer.
+pub(crate) fn segment_bytes(key: &str) -> usize {
     1 + key.len() + key.bytes().filter(|byte| matches!(byte, b'~' | b'/')).count()
 }
 
-/// Looks at a value that somebody else has parsed, and tells its size as compact JSON too.
-pub(crate) fn scan_value(value: &Value, max_depth: usize) -> Result<(Shape, u64), TooDeep> {
-    let mut shape = Shape::default();
-    let mut bytes = 0_u64;
-    let mut waiting = vec![(value, 0_usize, 0_usize)];
-    while let Some((value, depth, path_bytes)) = waiting.pop() {
-        shape.longest_path_bytes = shape.longest_path_bytes.max(path_bytes);
-        shape.depth = shape.depth.max(depth);
+/// How many arrays and objects stand inside one another at most in a value that somebody else has parsed.
+pub(crate) fn scan_value(value: &Value, max_depth: usize) -> Result<usize, TooDeep> {
+    let mut deepest = 0;
+    let mut waiting = vec![(value, 0_usize)];
+    while let Some((value, depth)) = waiting.pop() {
         let inside = depth + usize::from(value.is_array() || value.is_object());
         if inside > max_depth {
             return Err(TooDeep);
         }
-        shape.depth = shape.depth.max(inside);
-        let own = match value {
-            Value::Null => 4,
-            Value::Bool(_) => 5,
-            Value::Number(number) => number.to_string().len(),
-            Value::String(text) => text.len() + 2,
-            Value::Array(elements) => {
-                waiting.extend(elements.iter().map(|element| (element, inside, path_bytes + INDEX_BYTES)));
-                elements.len() + 2
-            }
-            Value::Object(members) => {
-                let mut own = 2;
-                for (key, member) in members {
-                    own += key.len() + 4;
-                    waiting.push((member, inside, path_bytes + segment_bytes(key)));
-                }
-                own
-            }
-        };
-        bytes = bytes.saturating_add(u64::try_from(own).unwrap_or(u64::MAX));
+        deepest = deepest.max(inside);
+        match value {
+            Value::Array(elements) => waiting.extend(elements.iter().map(|element| (element, inside))),
+            Value::Object(members) => waiting.extend(members.values().map(|member| (member, inside))),
+            _ => {}
+        }
     }
-    Ok((shape, bytes))
+    Ok(deepest)
 }
 
 #[cfg(test)]
@@ -296,12 +257,9 @@ mod tests {
         fn text_and_value_have_the_depth_that_recursion_finds(value in json()) {
             let text = serde_json::to_string(&value).unwrap();
             let shape = scan_text(text.as_bytes(), 127).expect("text");
-            let (of_value, bytes) = scan_value(&value, 127).expect("value");
             prop_assert_eq!(shape.depth, depth(&value));
-            prop_assert_eq!(of_value.depth, depth(&value));
+            prop_assert_eq!(scan_value(&value, 127), Ok(depth(&value)));
             prop_assert_eq!(shape.duplicate_count, 0);
-            // Escapes make the text longer, and a trailing comma is counted; never by more than this.
-            prop_assert!(bytes <= 2 * text.len() as u64 + 2, "{} for {}", bytes, text);
         }
 
         #[test]

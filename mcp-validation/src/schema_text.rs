@@ -3,6 +3,7 @@
 use mcp_core::{ErrorKind, SeamError};
 use serde_json::Value;
 
+use crate::document::{Read, Unread};
 use crate::{Document, Limits};
 
 /// Parses a schema or a document that it refers to, within limits, and without keys that stand twice.
@@ -23,11 +24,17 @@ pub(crate) fn read(text: &str, what: &str, limits: &Limits) -> Result<Document, 
             format!("it is nested more than {} deep, raise max_depth (at most 127)", limits.max_depth);
         return refuse(ErrorKind::Exhausted, reason);
     }
-    if let Ok(Err(fault)) = document.read() {
-        return refuse(ErrorKind::Invalid, format!("it is not JSON: {}", fault.reason));
-    }
-    if let Ok(Some(path)) = document.shape().map(|shape| shape.duplicates.first()) {
-        return refuse(ErrorKind::Invalid, format!("the key at {path} stands more than once in its object"));
+    match document.read() {
+        Err(Unread::NotJson { reason, .. }) => {
+            refuse(ErrorKind::Invalid, format!("it is not JSON: {reason}"))?;
+        }
+        Ok(Read { duplicates, .. }) => {
+            if let Some(path) = duplicates.first() {
+                let reason = format!("the key at {path} stands more than once in its object");
+                refuse(ErrorKind::Invalid, reason)?;
+            }
+        }
+        Err(_) => {}
     }
     Ok(document)
 }

@@ -26,6 +26,7 @@ use super::metered::{Gauge, Metered, MeteredNode};
 use super::{Given, JsonSchema};
 use crate::meter::Meter;
 use crate::stack::with_stack;
+use crate::tree::Tree;
 use crate::{Break, Compatibility, Limits, SchemaSource};
 
 /// Set operations recurse as deep as both schemas nest, and through references.
@@ -163,23 +164,27 @@ impl Side {
 
     /// Whether the document is valid; `None` when that takes too much.
     fn accepts(&self, document: &Value) -> Option<bool> {
-        let gauge = self.gauge(document)?;
-        let valid = self.validator.is_valid(MeteredNode::new(document, &gauge));
+        let (tree, gauge) = self.gauge(document)?;
+        let valid = self.validator.is_valid(MeteredNode::new(&tree, &gauge));
         (!gauge.is_spent()).then_some(valid)
     }
 
-    fn gauge(&self, document: &Value) -> Option<Gauge> {
-        let (shape, _) = crate::scan::scan_value(document, Limits::DEEPEST).ok()?;
-        let links = self.chains.longest(shape.depth.saturating_add(2));
+    fn gauge(&self, document: &Value) -> Option<(Tree, Gauge)> {
+        let (tree, _) = Tree::of(document, Limits::DEEPEST).ok()?;
+        let links = self.chains.longest(tree.depth().saturating_add(2));
         let fits = links.saturating_mul(super::BYTES_PER_LINK) < COMPARE_BYTES / 2;
-        fits.then(|| Gauge::new(Meter::new(self.max_steps), 1000))
+        fits.then(|| {
+            let gauge = Gauge::new(Meter::new(self.max_steps));
+            gauge.allow_errors(1000);
+            (tree, gauge)
+        })
     }
 
     /// What refuses `witness`, which this schema was seen to refuse.
     fn refusal(&self, witness: Value) -> Break {
         let advice = "accept again what the writer's schema accepts";
-        let error = self.gauge(&witness).and_then(|gauge| {
-            let errors = self.validator.iter_errors(MeteredNode::new(&witness, &gauge));
+        let error = self.gauge(&witness).and_then(|(tree, gauge)| {
+            let errors = self.validator.iter_errors(MeteredNode::new(&tree, &gauge));
             let mut errors = errors.filter(super::metered::was_made_in_time);
             let error = errors.next()?;
             let path = error.schema_path().as_str().to_owned();

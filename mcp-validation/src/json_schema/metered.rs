@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson, cmp, unique};
 use jsonschema::{JsonType, ValidationError};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use crate::meter::{Meter, text_steps};
+use crate::tree::{Node as TreeNode, Span, Tree};
 
 /// What is left for one judgement by a schema: steps, and errors.
 pub(super) struct Gauge {
@@ -22,8 +23,13 @@ pub(super) struct Gauge {
 const STEPS_PER_ERROR: u64 = 4;
 
 impl Gauge {
-    pub(super) const fn new(steps: Meter, max_errors: u64) -> Self {
-        Self { steps, errors_left: Cell::new(max_errors), cut: Cell::new(false) }
+    pub(super) const fn new(steps: Meter) -> Self {
+        Self { steps, errors_left: Cell::new(0), cut: Cell::new(false) }
+    }
+
+    /// How many errors may be made from now on.
+    pub(super) fn allow_errors(&self, most: u64) {
+        self.errors_left.set(most);
     }
 
     /// What is left of the steps.
@@ -32,7 +38,7 @@ impl Gauge {
     }
 
     /// Whether the steps ran out, so that nothing was decided.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(super) const fn is_spent(&self) -> bool {
         self.steps.is_spent()
     }
 
@@ -41,7 +47,13 @@ impl Gauge {
         self.cut.get()
     }
 
+    #[inline]
     fn take(&self, steps: u64) -> bool {
+        self.steps.take_at_hand(steps) || self.take_more(steps)
+    }
+
+    #[cold]
+    fn take_more(&self, steps: u64) -> bool {
         !self.cut.get() && self.steps.take(steps)
     }
 
@@ -52,7 +64,10 @@ impl Gauge {
         }
         match self.errors_left.get().checked_sub(1) {
             Some(left) => self.errors_left.set(left),
-            None => self.cut.set(true),
+            None => {
+                self.cut.set(true);
+                self.steps.put_away();
+            }
         }
         !self.cut.get()
     }
@@ -73,7 +88,7 @@ pub(super) struct Metered;
 impl Json for Metered {
     type Node<'a> = MeteredNode<'a>;
     type PreparedKey = String;
-    type StringBuffer = Value;
+    type StringBuffer = Tree;
 
     const KEYS_PER_LOOKUP: usize = SerdeJson::KEYS_PER_LOOKUP;
     const ACYCLIC: bool = true;
@@ -82,26 +97,46 @@ impl Json for Metered {
         key.to_owned()
     }
 
-    fn with_string_node<T>(buffer: &mut Value, string: &str, f: impl FnOnce(MeteredNode<'_>) -> T) -> T {
-        *buffer = Value::String(string.to_owned());
-        f(MeteredNode { value: buffer, gauge: None })
+    fn with_string_node<T>(buffer: &mut Tree, string: &str, f: impl FnOnce(MeteredNode<'_>) -> T) -> T {
+        *buffer = Tree::of_text(string);
+        f(MeteredNode { tree: buffer, index: 0, gauge: None })
     }
 }
 
 /// One value and the gauge that looking at it is charged to.
 #[derive(Clone, Copy)]
 pub(super) struct MeteredNode<'a> {
-    value: &'a Value,
+    tree: &'a Tree,
+    index: u32,
     gauge: Option<&'a Gauge>,
 }
 
 impl<'a> MeteredNode<'a> {
-    pub(super) const fn new(value: &'a Value, gauge: &'a Gauge) -> Self {
-        Self { value, gauge: Some(gauge) }
+    /// The whole document.
+    pub(super) const fn new(tree: &'a Tree, gauge: &'a Gauge) -> Self {
+        Self { tree, index: 0, gauge: Some(gauge) }
     }
 
+    #[inline]
     fn take(self, steps: u64) -> bool {
         self.gauge.is_none_or(|gauge| gauge.take(steps))
+    }
+
+    #[inline]
+    fn look(self) -> &'a TreeNode {
+        self.tree.node(self.index).unwrap_or(&TreeNode::Null)
+    }
+
+    #[inline]
+    fn string(self) -> Option<Span> {
+        match self.look() {
+            TreeNode::String(span) | TreeNode::Key(span) => Some(*span),
+            _ => None,
+        }
+    }
+
+    const fn at(self, index: u32) -> Self {
+        Self { index, ..self }
     }
 }
 
@@ -110,79 +145,108 @@ impl<'a> Node<'a, Metered> for MeteredNode<'a> {
     type Array = MeteredArray<'a>;
     type Number = &'a Number;
 
+    #[inline]
     fn as_object(&self) -> Option<MeteredObject<'a>> {
         let alive = self.take(1);
-        let Value::Object(members) = self.value else { return None };
-        Some(MeteredObject { members: alive.then_some(members), gauge: self.gauge })
-    }
-
-    fn as_array(&self) -> Option<MeteredArray<'a>> {
-        let alive = self.take(1);
-        let Value::Array(elements) = self.value else { return None };
-        Some(MeteredArray { elements: if alive { elements } else { &[] }, gauge: self.gauge })
-    }
-
-    fn as_string(&self) -> Option<Cow<'a, str>> {
-        let Value::String(text) = self.value else {
-            self.take(1);
-            return None;
-        };
-        Some(Cow::Borrowed(if self.take(text_steps(text.len())) { text } else { "" }))
-    }
-
-    fn as_number(&self) -> Option<&'a Number> {
-        self.take(1);
-        match self.value {
-            Value::Number(number) => Some(number),
+        match self.look() {
+            TreeNode::Object { .. } | TreeNode::Wide { .. } => Some(MeteredObject { whole: *self, alive }),
             _ => None,
         }
     }
 
+    #[inline]
+    fn as_array(&self) -> Option<MeteredArray<'a>> {
+        let alive = self.take(1);
+        match self.look() {
+            TreeNode::Array { length, end } => {
+                let (length, end) = if alive { (*length, *end) } else { (0, 0) };
+                Some(MeteredArray { whole: *self, length, end })
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn as_string(&self) -> Option<Cow<'a, str>> {
+        let Some(span) = self.string() else {
+            self.take(1);
+            return None;
+        };
+        let text = self.tree.text(span);
+        Some(Cow::Borrowed(if self.take(text_steps(text.len())) { text } else { "" }))
+    }
+
+    #[inline]
+    fn as_number(&self) -> Option<&'a Number> {
+        self.take(1);
+        match self.look() {
+            TreeNode::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    #[inline]
     fn as_boolean(&self) -> Option<bool> {
         self.take(1);
-        self.value.as_bool()
+        match self.look() {
+            TreeNode::Bool(value) => Some(*value),
+            _ => None,
+        }
     }
 
+    #[inline]
     fn is_null(&self) -> bool {
         self.take(1);
-        self.value.is_null()
+        matches!(self.look(), TreeNode::Null)
     }
 
+    #[inline]
     fn is_number(&self) -> bool {
         self.take(1);
-        self.value.is_number()
+        matches!(self.look(), TreeNode::Number(_))
     }
 
+    #[inline]
     fn is_string(&self) -> bool {
         self.take(1);
-        self.value.is_string()
+        self.string().is_some()
     }
 
+    #[inline]
     fn json_type(&self) -> JsonType {
         self.take(1);
-        Node::<SerdeJson>::json_type(&self.value)
+        match self.look() {
+            TreeNode::Null => JsonType::Null,
+            TreeNode::Bool(_) => JsonType::Boolean,
+            TreeNode::Number(_) => JsonType::Number,
+            TreeNode::String(_) | TreeNode::Key(_) => JsonType::String,
+            TreeNode::Array { .. } => JsonType::Array,
+            TreeNode::Object { .. } | TreeNode::Wide { .. } => JsonType::Object,
+        }
     }
 
     fn string_length(&self) -> Option<u64> {
-        let Value::String(text) = self.value else { return None };
-        if self.take(text_steps(text.len())) {
-            Node::<SerdeJson>::string_length(&self.value)
-        } else {
-            Some(0)
-        }
+        let text = self.tree.text(self.string()?);
+        Some(if self.take(text_steps(text.len())) { characters(text) } else { 0 })
     }
 
+    #[inline]
     fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
-        let Value::String(text) = self.value else { return None };
-        if self.take(text_steps(text.len())) {
-            Node::<SerdeJson>::string_length_within(&self.value, min, max)
-        } else {
-            Some(true)
+        let text = self.tree.text(self.string()?);
+        if !self.take(text_steps(text.len())) {
+            return Some(true);
         }
+        // A character takes one to four bytes, so mostly the bytes decide.
+        let most = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        let fewest = most.div_ceil(4);
+        if most < min || fewest > max {
+            return Some(false);
+        }
+        Some((min <= fewest && most <= max) || (min..=max).contains(&characters(text)))
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
-        self.take(comparing(self.value, expected)) && cmp::equal(self.value, expected)
+        self.take(comparing(*self, expected)) && equal(self.tree, self.index, expected)
     }
 
     fn to_value(&self) -> Cow<'a, Value> {
@@ -191,19 +255,57 @@ impl<'a> Node<'a, Metered> for MeteredNode<'a> {
         Cow::Borrowed(if in_time { &IN_TIME } else { &TOO_LATE })
     }
 
+    #[inline]
     fn identity(&self) -> Option<NodeIdentity> {
-        Some(NodeIdentity::new(std::ptr::from_ref(self.value).addr()))
+        Some(NodeIdentity::tagged(std::ptr::from_ref(self.tree).addr(), self.index))
+    }
+}
+
+fn characters(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+/// Whether the value at `index` is what a schema's `const` or `enum` expects. It recurses as deep as the schema nests.
+fn equal(tree: &Tree, index: u32, expected: &Value) -> bool {
+    match (tree.node(index), expected) {
+        (Some(TreeNode::Null), Value::Null) => true,
+        (Some(TreeNode::Bool(value)), Value::Bool(expected)) => value == expected,
+        (Some(TreeNode::String(span) | TreeNode::Key(span)), Value::String(expected)) => {
+            tree.text(*span) == expected
+        }
+        (Some(TreeNode::Number(number)), Value::Number(expected)) => cmp::equal_numbers(number, expected),
+        (Some(TreeNode::Array { length, .. }), Value::Array(expected)) => {
+            let mut place = index + 1;
+            *length as usize == expected.len()
+                && expected.iter().all(|expected| {
+                    let here = place;
+                    place = tree.behind(here);
+                    equal(tree, here, expected)
+                })
+        }
+        (Some(TreeNode::Object { .. } | TreeNode::Wide { .. }), Value::Object(expected)) => {
+            tree.members(index) as usize == expected.len()
+                && expected.iter().all(|(key, expected)| {
+                    tree.member(index, key).is_some_and(|place| equal(tree, place, expected))
+                })
+        }
+        _ => false,
     }
 }
 
 /// What it can take to find out whether two values are equal.
-fn comparing(value: &Value, expected: &Value) -> u64 {
-    match (value, expected) {
-        (Value::String(value), Value::String(expected)) => text_steps(value.len().min(expected.len())),
-        (Value::Array(value), Value::Array(expected)) if value.len() == expected.len() => {
+fn comparing(node: MeteredNode<'_>, expected: &Value) -> u64 {
+    match (node.look(), expected) {
+        (TreeNode::String(_) | TreeNode::Key(_), Value::String(expected)) => {
+            let own = node.string().map_or(0, Span::bytes);
+            text_steps(own.min(expected.len()))
+        }
+        (TreeNode::Array { length, .. }, Value::Array(expected)) if *length as usize == expected.len() => {
             weight(expected.iter())
         }
-        (Value::Object(value), Value::Object(expected)) if value.len() == expected.len() => {
+        (TreeNode::Object { .. } | TreeNode::Wide { .. }, Value::Object(expected))
+            if node.tree.members(node.index) as usize == expected.len() =>
+        {
             weight(expected.values())
         }
         _ => 1,
@@ -233,8 +335,8 @@ fn weight<'v>(values: impl Iterator<Item = &'v Value>) -> u64 {
 
 /// The members of an object; none once the gauge ran out.
 pub(super) struct MeteredObject<'a> {
-    members: Option<&'a Map<String, Value>>,
-    gauge: Option<&'a Gauge>,
+    whole: MeteredNode<'a>,
+    alive: bool,
 }
 
 impl<'a> Object<'a, Metered> for MeteredObject<'a> {
@@ -242,28 +344,32 @@ impl<'a> Object<'a, Metered> for MeteredObject<'a> {
     type MemberName = &'a str;
     type MembersIter = Members<'a>;
 
+    #[inline]
     fn len(&self) -> usize {
-        self.members.map_or(0, Map::len)
+        if self.alive { self.whole.tree.members(self.whole.index) as usize } else { 0 }
     }
 
+    #[inline]
     fn get(&self, key: &String) -> Option<MeteredNode<'a>> {
-        let alive = self.gauge.is_none_or(|gauge| gauge.take(1));
-        let value = self.members.filter(|_| alive)?.get(key)?;
-        Some(MeteredNode { value, gauge: self.gauge })
+        let alive = self.whole.take(1) && self.alive;
+        let place = if alive { self.whole.tree.member(self.whole.index, key) } else { None };
+        place.map(|place| self.whole.at(place))
     }
 
+    #[inline]
     fn members(&self) -> Members<'a> {
-        Members { members: self.members.map(Map::iter), gauge: self.gauge }
+        let Self { whole, alive } = *self;
+        let end = if alive { whole.tree.behind(whole.index) } else { 0 };
+        Members { next: whole.at(whole.index + 1), end }
     }
 
     fn try_for_each_name_node<B>(
         &self,
-        buffer: &mut Value,
+        _buffer: &mut Tree,
         mut f: impl FnMut(MeteredNode<'_>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        for (name, _) in self.members() {
-            *buffer = Value::String(name.to_owned());
-            f(MeteredNode { value: buffer, gauge: self.gauge })?;
+        for (_, member) in self.members() {
+            f(member.at(member.index - 1))?;
         }
         ControlFlow::Continue(())
     }
@@ -271,56 +377,93 @@ impl<'a> Object<'a, Metered> for MeteredObject<'a> {
 
 /// Goes through the members of an object until the gauge runs out.
 pub(super) struct Members<'a> {
-    members: Option<serde_json::map::Iter<'a>>,
-    gauge: Option<&'a Gauge>,
+    /// The key of the next one.
+    next: MeteredNode<'a>,
+    end: u32,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, MeteredNode<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, value) = self.members.as_mut()?.next()?;
-        let alive = self.gauge.is_none_or(|gauge| gauge.take(text_steps(name.len())));
-        alive.then_some((name.as_str(), MeteredNode { value, gauge: self.gauge }))
+        let Self { next, end } = *self;
+        if next.index >= end {
+            return None;
+        }
+        let name = next.tree.key(next.index);
+        let member = next.at(next.index + 1);
+        self.next.index = next.tree.behind(member.index);
+        next.take(text_steps(name.len())).then_some((name, member))
     }
 }
 
 /// The elements of an array; none once the gauge ran out.
 pub(super) struct MeteredArray<'a> {
-    elements: &'a [Value],
-    gauge: Option<&'a Gauge>,
+    whole: MeteredNode<'a>,
+    length: u32,
+    end: u32,
 }
 
 impl<'a> Array<'a, Metered> for MeteredArray<'a> {
     type Node = MeteredNode<'a>;
     type ElementsIter = Elements<'a>;
 
+    #[inline]
     fn len(&self) -> usize {
-        self.elements.len()
+        self.length as usize
     }
 
+    #[inline]
     fn elements(&self) -> Elements<'a> {
-        Elements { elements: self.elements.iter(), gauge: self.gauge }
+        Elements { next: self.whole.at(self.whole.index + 1), end: self.end }
     }
 
     fn is_unique(&self) -> bool {
-        let alive = self.gauge.is_none_or(|gauge| gauge.take(weight(self.elements.iter())));
-        !alive || unique::is_unique(self.elements)
+        let Self { whole, .. } = *self;
+        let inside = whole.tree.inside(whole.index);
+        let weight = inside.iter().fold(1_u64, |weight, node| match node {
+            TreeNode::String(span) => weight.saturating_add(text_steps(span.bytes())),
+            TreeNode::Key(_) => weight,
+            _ => weight.saturating_add(1),
+        });
+        if !whole.take(weight) {
+            return true;
+        }
+        let strings = inside.iter().map(|node| match node {
+            TreeNode::String(span) => Some(whole.tree.text(*span)),
+            _ => None,
+        });
+        if let Some(mut strings) = strings.collect::<Option<Vec<&str>>>() {
+            strings.sort_unstable();
+            return strings.windows(2).all(|pair| pair.first() != pair.last());
+        }
+        let mut place = whole.index + 1;
+        let values = std::iter::from_fn(|| {
+            let here = place;
+            place = whole.tree.behind(here);
+            (here < self.end).then(|| whole.tree.value(here))
+        });
+        unique::is_unique(&values.collect::<Vec<Value>>())
     }
 }
 
 /// Goes through the elements of an array until the gauge runs out.
 pub(super) struct Elements<'a> {
-    elements: std::slice::Iter<'a, Value>,
-    gauge: Option<&'a Gauge>,
+    next: MeteredNode<'a>,
+    end: u32,
 }
 
 impl<'a> Iterator for Elements<'a> {
     type Item = MeteredNode<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let value = self.elements.next()?;
-        let alive = self.gauge.is_none_or(|gauge| gauge.take(1));
-        alive.then_some(MeteredNode { value, gauge: self.gauge })
+        let Self { next, end } = *self;
+        if next.index >= end {
+            return None;
+        }
+        self.next.index = next.tree.behind(next.index);
+        next.take(1).then_some(next)
     }
 }
