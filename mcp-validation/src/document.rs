@@ -77,13 +77,7 @@ impl Document {
     }
 
     const fn of(encoding: Encoding, content: Content) -> Self {
-        Self {
-            content,
-            encoding,
-            digest: OnceLock::new(),
-            read: OnceLock::new(),
-            value: OnceLock::new(),
-        }
+        Self { content, encoding, digest: OnceLock::new(), read: OnceLock::new(), value: OnceLock::new() }
     }
 
     /// The same document, for somebody who has computed the digest of its bytes, or has verified it, such as a registry: a verdict cache
@@ -136,10 +130,9 @@ impl Document {
         let read = self.read().map_err(|unread| {
             let (kind, reason) = match unread {
                 Unread::NotJson { reason, .. } => (ErrorKind::Invalid, reason.clone()),
-                Unread::TooDeep => (
-                    ErrorKind::Exhausted,
-                    format!("it is nested more than {} deep", Limits::DEEPEST),
-                ),
+                Unread::TooDeep => {
+                    (ErrorKind::Exhausted, format!("it is nested more than {} deep", Limits::DEEPEST))
+                }
                 Unread::TooLarge => (ErrorKind::Exhausted, "it has 4 GiB or more".to_owned()),
             };
             SeamError::new(kind, format!("read a document as {}: {reason}", self.encoding))
@@ -175,7 +168,10 @@ impl Document {
             Err(Unread::TooDeep) => return Err(Self::too_deep(limits)),
             Err(Unread::TooLarge) => {
                 let max_bytes = limits.max_document_bytes.min(u64::from(u32::MAX));
-                return Err(ValidationError::DocumentTooLarge { bytes: max_bytes.saturating_add(1), max_bytes });
+                return Err(ValidationError::DocumentTooLarge {
+                    bytes: max_bytes.saturating_add(1),
+                    max_bytes,
+                });
             }
         };
         if depth > limits.max_depth {
@@ -242,14 +238,7 @@ impl Read {
             NoTree::TooDeep => Unread::TooDeep,
             NoTree::TooLarge => Unread::TooLarge,
         })?;
-        Ok(Self {
-            depth: tree.depth(),
-            bytes,
-            tree,
-            duplicates: Vec::new(),
-            duplicate_count: 0,
-            value: None,
-        })
+        Ok(Self { depth: tree.depth(), bytes, tree, duplicates: Vec::new(), duplicate_count: 0, value: None })
     }
 }
 

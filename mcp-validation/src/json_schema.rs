@@ -372,7 +372,8 @@ impl Compiled {
                 ));
             }
             let path = error.instance_path().as_str();
-            let shown = if findings.shows_values() { findings.shown(document.value()?.pointer(path)) } else { None };
+            let shown =
+                if findings.shows_values() { findings.shown(document.value()?.pointer(path)) } else { None };
             let finding = Finding::new(
                 Severity::Error,
                 format!("schema.{}", error.kind().keyword()),

@@ -68,12 +68,7 @@ impl std::fmt::Debug for Timer {
 
 impl Meter {
     pub(crate) const fn new(max_steps: u64) -> Self {
-        Self {
-            at_hand: Cell::new(max_steps),
-            behind: Cell::new(0),
-            spent: Cell::new(false),
-            watch: None,
-        }
+        Self { at_hand: Cell::new(max_steps), behind: Cell::new(0), spent: Cell::new(false), watch: None }
     }
 
     /// The same, for no longer than `most` once the first [`STEPS_PER_LOOK`] steps were taken.

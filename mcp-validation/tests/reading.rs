@@ -1,8 +1,10 @@
 //! A document is judged over a tree of its own and not over a `serde_json::Value`. That must show nowhere: here reports are compared
 //! with those for the value, and with what the bare `jsonschema` crate says of it.
 #![cfg(feature = "json-schema")]
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use mcp_validation::{Contract, Document, Report};
 use proptest::prelude::*;
@@ -44,7 +46,8 @@ fn json() -> impl Strategy<Value = Value> {
     let tree = leaf.prop_recursive(4, 30, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Array),
-            prop::collection::vec(("[a-e]{0,2}", inner), 0..6).prop_map(|members| members.into_iter().collect()),
+            prop::collection::vec(("[a-e]{0,2}", inner), 0..6)
+                .prop_map(|members| members.into_iter().collect()),
         ]
     });
     // What the schemas expect is there, too.
@@ -86,18 +89,26 @@ fn places(report: &Report) -> BTreeSet<(String, String)> {
     report.findings.iter().map(|finding| (finding.path.clone(), finding.schema_path.clone())).collect()
 }
 
+/// Each schema, the contract and the bare crate's validator of it.
+static JUDGES: LazyLock<Vec<(Value, Contract, jsonschema::Validator)>> = LazyLock::new(|| {
+    let judges = schemas().into_iter().map(|schema| {
+        let contract = Contract::json_schema(schema.to_string()).show_values().build().unwrap();
+        let bare = jsonschema::options().offline().build(&schema).unwrap();
+        (schema, contract, bare)
+    });
+    judges.collect()
+});
+
 proptest! {
     #[test]
     fn a_document_gets_the_report_of_its_value_and_the_verdict_of_the_bare_crate(value in json()) {
         let mut text = String::new();
         reordered(&value, &mut text);
-        for schema in schemas() {
-            let contract = Contract::json_schema(schema.to_string()).show_values().build().unwrap();
+        for (schema, contract, bare) in JUDGES.iter() {
             let of_text = contract.validate(&Document::json(text.clone())).unwrap();
             let of_value = contract.validate(&Document::from(value.clone())).unwrap();
             prop_assert_eq!(&of_text, &of_value, "{} by {}", text, schema);
             prop_assert_eq!(contract.is_valid(&Document::json(text.clone())).unwrap(), of_text.valid);
-            let bare = jsonschema::options().offline().build(&schema).unwrap();
             prop_assert_eq!(of_text.valid, bare.is_valid(&value), "{} by {}", text, schema);
             let theirs: BTreeSet<(String, String)> = bare
                 .iter_errors(&value)

@@ -47,11 +47,8 @@ impl Tree {
     /// Of JSON text.
     pub(crate) fn parse(text: &str, max_depth: usize) -> Result<Self, NotRead> {
         small(text.len())?;
-        let tree = Self {
-            text: text.to_owned(),
-            nodes: Vec::with_capacity(text.len() / 16 + 8),
-            ..Self::default()
-        };
+        let tree =
+            Self { text: text.to_owned(), nodes: Vec::with_capacity(text.len() / 16 + 8), ..Self::default() };
         let mut parser = Parser {
             text,
             bytes: text.as_bytes(),
