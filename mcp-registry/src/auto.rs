@@ -91,7 +91,7 @@ impl Registry {
                 let (size, setting) = (entry.size, "max_artifact_bytes");
                 return Err(RegistryError::TooLarge { what, size, limit, setting });
             }
-            let old = self.content(entry, location).await?;
+            let old = self.content(Arc::new(entry), location).await?;
             let old_type = old.entry.media_type.clone();
             let old = Candidate::new(name.clone(), old_type, old.bytes).with_version(version.clone());
             let new = Candidate::new(name.clone(), media_type, bytes.clone());

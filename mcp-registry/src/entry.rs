@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_core::{ArtifactRef, Digest, Principal, Timestamp};
@@ -77,8 +78,8 @@ fn json_bytes(value: &serde_json::Value) -> usize {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Content {
-    /// What the registry knows of it.
-    pub entry: Entry,
+    /// What the registry knows of it; shared with what it remembers.
+    pub entry: Arc<Entry>,
     /// All its bytes, or those of the range that was asked for.
     pub bytes: Bytes,
 }

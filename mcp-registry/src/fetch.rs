@@ -15,6 +15,6 @@ impl Fetch for Registry {
             return Err(RegistryError::TooLarge { what, size: entry.size, limit, setting }.into());
         }
         let content = self.content(entry, location).await?;
-        Ok(Fetched::new(content.entry.digest, content.entry.media_type, content.bytes))
+        Ok(Fetched::new(content.entry.digest, content.entry.media_type.clone(), content.bytes))
     }
 }

@@ -21,7 +21,7 @@ use crate::{Registry, RegistryError, Select};
 #[must_use = "a stream reads nothing until it is polled"]
 pub struct ContentStream {
     /// What the registry knows of the version.
-    pub entry: Entry,
+    pub entry: Arc<Entry>,
     parts: BoxStream<'static, Result<Bytes, RegistryError>>,
 }
 
@@ -56,12 +56,12 @@ impl Registry {
         let (entry, location) = self.locate(name, select).await?;
         let parts = match self.layout(&entry, location).await? {
             Layout::Whole => {
-                let Content { bytes, .. } = self.content(entry.clone(), location).await?;
+                let Content { bytes, .. } = self.content(Arc::clone(&entry), location).await?;
                 stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed()
             }
             Layout::Chunks(chunks) => {
                 let read =
-                    Arc::new(Reading { registry: self.clone(), entry: entry.clone(), location, chunks });
+                    Arc::new(Reading { registry: self.clone(), entry: Arc::clone(&entry), location, chunks });
                 stream::iter(0..read.chunks.count())
                     .map(move |index| Arc::clone(&read).chunk(index))
                     .buffered(READ_AHEAD)
@@ -100,7 +100,7 @@ impl Registry {
             }
             Layout::Chunks(chunks) => {
                 let read =
-                    Arc::new(Reading { registry: self.clone(), entry: entry.clone(), location, chunks });
+                    Arc::new(Reading { registry: self.clone(), entry: Arc::clone(&entry), location, chunks });
                 let bytes = read.range(range).await?;
                 Ok(Content { entry, bytes })
             }
@@ -220,7 +220,7 @@ pub(crate) async fn read_table(
 /// A large version that is being read.
 struct Reading {
     registry: Registry,
-    entry: Entry,
+    entry: Arc<Entry>,
     location: Location,
     chunks: Chunks,
 }

@@ -19,7 +19,7 @@ impl Registry {
     /// # Errors
     /// By kind: `Invalid` for a selection that could not be read; `NotFound` when there is no such version; `Corrupt`; `Unavailable`.
     pub async fn resolve(&self, name: &Name, select: Select) -> Result<Entry, RegistryError> {
-        Ok(self.locate(name, select).await?.0)
+        Ok(Arc::unwrap_or_clone(self.locate(name, select).await?.0))
     }
 
     /// The bytes of the version that the selection means, compared with their digest, and what is known of it.
@@ -99,7 +99,7 @@ impl Registry {
         &self,
         name: &Name,
         select: Select,
-    ) -> Result<(Entry, Location), RegistryError> {
+    ) -> Result<(Arc<Entry>, Location), RegistryError> {
         let selection = select.selection()?;
         self.counters().resolved();
         let readers = self.readers();
@@ -114,8 +114,11 @@ impl Registry {
         let (name, remembered, known) = (name.clone(), Arc::clone(self.remembered()), readers.clone());
         let counters = self.shared_counters();
         let found = readers.look_up(move |now| {
+            // Beside the writer, it was asked above.
             let exact = match &selection {
-                Selection::Exact(version) => remembered.exact(&name, version, known.changes()),
+                Selection::Exact(version) if !known.is_beside_writer() => {
+                    remembered.exact(&name, version, known.changes())
+                }
                 _ => None,
             };
             if let Some(found) = exact {
@@ -130,7 +133,7 @@ impl Registry {
             let (entry, location) = match by_row {
                 Some(found) if asked.is_none() => return Ok(found),
                 Some(found) => found,
-                None => now.entry(hit)?,
+                None => now.entry(hit).map(|(entry, location)| (Arc::new(entry), location))?,
             };
             let found = &entry.artifact;
             if found.name != name
@@ -146,7 +149,11 @@ impl Registry {
     }
 
     /// Reads and checks the bytes of `entry`.
-    pub(crate) async fn content(&self, entry: Entry, location: Location) -> Result<Content, RegistryError> {
+    pub(crate) async fn content(
+        &self,
+        entry: Arc<Entry>,
+        location: Location,
+    ) -> Result<Content, RegistryError> {
         // What does not become smaller is stored as it is: a row that says more must not make anyone allocate.
         if location.record_bytes > entry.size.saturating_add(entry.size / 1024).saturating_add(FRAME_BYTES) {
             let reason = format!("its row gives it {} bytes of its pack", location.record_bytes);
@@ -202,26 +209,21 @@ pub(crate) fn find(
     name: &Name,
     selection: &Selection,
 ) -> Result<VersionHit, RegistryError> {
-    let (found, what) = match selection {
-        Selection::Exact(version) => (now.version(name, version)?, format!("{name}@{version}")),
-        Selection::Requirement(requirement) => {
-            (satisfying(now, name, requirement)?, format!("a version of {name} that satisfies {requirement}"))
-        }
+    let found = match selection {
+        Selection::Exact(version) => now.version(name, version)?,
+        Selection::Requirement(requirement) => satisfying(now, name, requirement)?,
         Selection::Latest { pre_releases } => {
             let release = now.highest(name, Class::Release, None)?;
             let pre = if *pre_releases { now.highest(name, Class::PreRelease, None)? } else { None };
-            (higher(now, release, pre)?, format!("the latest version of {name}"))
+            higher(now, release, pre)?
         }
         Selection::Channel(channel) => {
             let version = now.channel(name, channel)?.and_then(|row| row.version);
-            let found = version.map(|version| now.version(name, &version)).transpose()?.flatten();
-            (found, format!("channel {channel} of {name}"))
+            version.map(|version| now.version(name, &version)).transpose()?.flatten()
         }
-        Selection::Digest(digest) => {
-            (now.digest_of_name(name, digest)?, format!("a version of {name} with {digest}"))
-        }
+        Selection::Digest(digest) => now.digest_of_name(name, digest)?,
     };
-    found.map_or_else(|| Err(missing(now, name, selection, what)?), Ok)
+    found.map_or_else(|| Err(missing(now, name, selection)?), Ok)
 }
 
 /// Says what there is instead of what was asked for.
@@ -229,8 +231,14 @@ fn missing(
     now: &Snapshot<'_>,
     name: &Name,
     selection: &Selection,
-    what: String,
 ) -> Result<RegistryError, RegistryError> {
+    let what = match selection {
+        Selection::Exact(version) => format!("{name}@{version}"),
+        Selection::Requirement(requirement) => format!("a version of {name} that satisfies {requirement}"),
+        Selection::Latest { .. } => format!("the latest version of {name}"),
+        Selection::Channel(channel) => format!("channel {channel} of {name}"),
+        Selection::Digest(digest) => format!("a version of {name} with {digest}"),
+    };
     let reason = if !now.has_name(name)? {
         "nothing was published under this name"
     } else {

@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use mcp_core::Name;
@@ -36,7 +37,7 @@ impl Registry {
             target = blocking(move || target.write(&bytes)).await.map_err(failed)?;
         }
         blocking(move || target.finish(&path)).await.map_err(failed)?;
-        Ok(content.entry)
+        Ok(Arc::unwrap_or_clone(content.entry))
     }
 }
 

@@ -128,17 +128,23 @@ impl Snapshot<'_> {
     fn version_in_table(
         &self,
         name: &Name,
-        [live, yanked]: [Class; 2],
+        classes: [Class; 2],
         key: &VersionKey,
     ) -> Result<Option<VersionHit>, RegistryError> {
-        let found = one(
-            self.connection,
-            "find a version",
-            "SELECT seq, yank FROM version WHERE name = ?1 AND class IN (?2, ?3) AND key = ?4",
-            &[&name.as_str(), &(live as i64), &(yanked as i64), &key.as_bytes()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        found.map(version_hit).transpose()
+        // One after the other: for both at once, SQLite makes a table of them first, which costs as much as the look-up.
+        for class in classes {
+            let found = one(
+                self.connection,
+                "find a version",
+                "SELECT seq, yank FROM version WHERE name = ?1 AND class = ?2 AND key = ?3",
+                &[&name.as_str(), &(class as i64), &key.as_bytes()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            if found.is_some() {
+                return found.map(version_hit).transpose();
+            }
+        }
+        Ok(None)
     }
 
     /// The highest version of `class` within `range`, or of all.
