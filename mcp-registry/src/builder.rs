@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auto::Turns;
 use crate::bump::Skipped;
-use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers};
+use crate::catalog::{CatalogIdentity, CatalogPlace, CatalogWriter, MemoryPlace, Readers, absent};
 use crate::committer::Committer;
 use crate::counters::Counters;
 use crate::lock::WriterLock;
@@ -242,11 +242,13 @@ impl Builder {
         };
         let readers = Readers::following(self.place(), self.settings.read_connections);
         let asked = readers.clone();
-        blocking(move || {
+        let found = blocking(move || {
             format::check(&folder)?;
             asked.identity()
-        })
-        .await?;
+        });
+        if found.await?.is_none() {
+            return Err(absent(self.last_epoch().await?));
+        }
         let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
         let search = SearchIndex::new(readers.clone());
         self.finish(readers, search, opening, Arc::default(), None)

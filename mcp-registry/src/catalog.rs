@@ -42,6 +42,7 @@ pub(crate) use list::Totals;
 pub(crate) use marks::Marks;
 pub(crate) use query::{Class, Snapshot, StoredRow, VersionHit};
 pub(crate) use readers::Readers;
+pub(crate) use schema::absent;
 pub(crate) use search_feed::FeedRow;
 #[cfg(test)]
 pub(crate) use writer::CommitFault;
@@ -122,6 +123,9 @@ impl CatalogPlace {
     }
 }
 
+/// What is wrong with a statement, <https://sqlite.org/rescode.html#error>.
+const SQLITE_ERROR: i32 = 1;
+
 /// What the database's error asks of the caller.
 pub(crate) fn failed(what: &'static str, error: rusqlite::Error) -> RegistryError {
     use rusqlite::ErrorCode;
@@ -131,6 +135,10 @@ pub(crate) fn failed(what: &'static str, error: rusqlite::Error) -> RegistryErro
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => ErrorKind::Denied,
         Some(ErrorCode::ConstraintViolation | ErrorCode::ApiMisuse | ErrorCode::TypeMismatch) => {
             ErrorKind::Internal
+        }
+        // The tables are not those that every catalog has: "no such table", "no such column".
+        Some(_) if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_ERROR) => {
+            ErrorKind::Corrupt
         }
         Some(_) => ErrorKind::Unavailable,
         // Not from SQLite itself: a column of another type than its table declares.

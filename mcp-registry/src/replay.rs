@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use mcp_core::{ArtifactRef, Digest, Holder, Name, Timestamp};
+use mcp_core::{ArtifactRef, Digest, ErrorKind, Holder, Name, Timestamp};
 
 use crate::catalog::{Marks, Snapshot, StoredRow, Totals, needed};
 use crate::entry::Location;
+use crate::error::with_causes;
 use crate::feed::{AnsweredBody, ChannelBody, LabelsBody, PinBody, ReleaseBody, Row, RowKind, genesis};
 use crate::pack::PackName;
 use crate::verify::Watch;
@@ -52,7 +53,17 @@ impl Replay {
         // Without the id nothing can be said of the first row's chain.
         let mut chain = found.readable(now.identity())?.map(|identity| genesis(identity.id));
         loop {
-            let rows = found.readable(now.rows(last, STEP_ROWS))?.unwrap_or_default();
+            let rows = match now.rows(last, STEP_ROWS) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let next = behind_unreadable(now, watch, last)?;
+                    found.fault(unreadable(last, next), "", with_causes(&error));
+                    let Some(next) = next else { break };
+                    // The chain begins anew behind what cannot be read.
+                    (last, chain) = (next.saturating_sub(1), None);
+                    continue;
+                }
+                rows => rows?,
+            };
             if rows.is_empty() {
                 break;
             }
@@ -79,11 +90,11 @@ impl Replay {
                         last = seq;
                         found.rows = found.rows.saturating_add(1);
                         if let Err(error) = replay.apply(now, stored, &mut found) {
-                            found.fault(format!("row {seq}"), "", error.to_string());
+                            found.fault(format!("row {seq}"), "", with_causes(&error));
                         }
                     }
                     Err(error) => {
-                        found.fault(format!("row {next}"), "", error.to_string());
+                        found.fault(format!("row {next}"), "", with_causes(&error));
                         chain = None;
                         last = next;
                     }
@@ -103,6 +114,15 @@ impl Replay {
     ) -> Result<(), RegistryError> {
         let StoredRow { row, location, .. } = stored;
         let place = format!("row {}", row.seq);
+        if let (RowKind::Published, Some(name), Some(content), Some(location)) =
+            (row.kind, &row.name, &row.content, location)
+        {
+            // Before any index is asked, which may be damaged: the packs are checked all the same.
+            self.names.insert(short_hash(name.as_str()));
+            self.totals.versions = self.totals.versions.saturating_add(1);
+            self.totals.logical_bytes = self.totals.logical_bytes.saturating_add(content.size);
+            self.stored.push(StoredAt { location, seq: row.seq });
+        }
         if let Some(id) = &row.request_id {
             self.requests = self.requests.saturating_add(1);
             if now.request(id)?.is_none_or(|first| first.seq != row.seq) {
@@ -111,7 +131,7 @@ impl Replay {
         }
         match (row.kind, &row.name, &row.version) {
             (RowKind::Published, Some(name), Some(version)) => {
-                let (Some(content), Some(location)) = (&row.content, location) else {
+                let (Some(content), Some(_)) = (&row.content, location) else {
                     found.fault(place, subject(&row), "a publish lacks its content");
                     return Ok(());
                 };
@@ -127,10 +147,6 @@ impl Replay {
                         found.fault(&place, subject(&row), "the index of dependents does not lead here");
                     }
                 }
-                self.names.insert(short_hash(name.as_str()));
-                self.totals.versions = self.totals.versions.saturating_add(1);
-                self.totals.logical_bytes = self.totals.logical_bytes.saturating_add(content.size);
-                self.stored.push(StoredAt { location, seq: row.seq });
             }
             (RowKind::Yanked | RowKind::Unyanked, Some(name), Some(version)) => {
                 let yank = (row.kind == RowKind::Yanked).then_some(row.seq);
@@ -215,15 +231,15 @@ impl Replay {
     /// The indexes hold what was replayed, and nothing else. What cannot be read of one does not hide what the others say.
     fn compare(&mut self, now: &Snapshot<'_>, found: &mut Verification) -> Result<(), RegistryError> {
         self.totals.names = self.names.len() as u64;
-        if found.readable(now.totals())?.is_some_and(|totals| totals != self.totals) {
+        if found.readable_at("index total", now.totals())?.is_some_and(|totals| totals != self.totals) {
             found.fault("index total", "", "the totals are not those of the rows");
         }
         let yanked: BTreeSet<u64> = self.yanks.values().flatten().copied().collect();
-        if found.readable(now.yanks())?.is_some_and(|yanks| yanks != yanked) {
+        if found.readable_at("index version", now.yanks())?.is_some_and(|yanks| yanks != yanked) {
             found.fault("index version", "", "other versions are yanked than the rows say");
         }
         for ((name, channel), seq) in &self.channels {
-            let Some(row) = found.readable(now.channel(name, channel))? else { continue };
+            let Some(row) = found.readable_at("index channel", now.channel(name, channel))? else { continue };
             if row.is_none_or(|row| row.seq != *seq) {
                 found.fault(
                     "index channel",
@@ -233,7 +249,7 @@ impl Replay {
             }
         }
         for (publish, marks) in &self.marks {
-            if found.readable(now.marks(*publish))?.is_some_and(|marked| marked != *marks) {
+            if found.readable_at("index mark", now.marks(*publish))?.is_some_and(|marked| marked != *marks) {
                 found.fault(
                     "index mark",
                     "",
@@ -242,7 +258,10 @@ impl Replay {
             }
         }
         for ((holder, publish), expires) in &self.pins {
-            if found.readable(now.pin(holder, *publish))?.is_some_and(|pin| pin != Some(*expires)) {
+            if found
+                .readable_at("index pin", now.pin(holder, *publish))?
+                .is_some_and(|pin| pin != Some(*expires))
+            {
                 found.fault(
                     "index pin",
                     holder.as_str(),
@@ -260,16 +279,39 @@ impl Replay {
             ("pin", self.pins.len() as u64),
         ];
         for (index, expected) in counts {
-            let Some(count) = found.readable(now.count(index))? else { continue };
+            let place = format!("index {index}");
+            let Some(count) = found.readable_at(&place, now.count(index))? else { continue };
             if count != expected {
-                found.fault(
-                    format!("index {index}"),
-                    "",
-                    format!("it has {count} entries, the rows give {expected}"),
-                );
+                found.fault(place, "", format!("it has {count} entries, the rows give {expected}"));
             }
         }
         Ok(())
+    }
+}
+
+/// The first row behind `last` that can be read, one by one; `None` where there is none.
+fn behind_unreadable(now: &Snapshot<'_>, watch: &Watch, last: u64) -> Result<Option<u64>, RegistryError> {
+    for seq in last.saturating_add(1)..=now.horizon() {
+        match now.rows(seq.saturating_sub(1), 1) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            rows => {
+                let first = rows?.into_iter().next();
+                return Ok(first.map(|row| row.map_or(seq, |stored| stored.row.seq)));
+            }
+        }
+        if seq % STEP_ROWS as u64 == 0 {
+            watch.tell(|_| ())?;
+        }
+    }
+    Ok(None)
+}
+
+fn unreadable(last: u64, next: Option<u64>) -> String {
+    let first = last.saturating_add(1);
+    match next.map(|next| next.saturating_sub(1)) {
+        Some(end) if end > first => format!("rows {first} to {end}"),
+        Some(_) => format!("row {first}"),
+        None => format!("rows from {first} on"),
     }
 }
 

@@ -227,11 +227,7 @@ pub(crate) fn find(
 }
 
 /// Says what there is instead of what was asked for.
-fn missing(
-    now: &Snapshot<'_>,
-    name: &Name,
-    selection: &Selection,
-) -> Result<RegistryError, RegistryError> {
+fn missing(now: &Snapshot<'_>, name: &Name, selection: &Selection) -> Result<RegistryError, RegistryError> {
     let what = match selection {
         Selection::Exact(version) => format!("{name}@{version}"),
         Selection::Requirement(requirement) => format!("a version of {name} that satisfies {requirement}"),

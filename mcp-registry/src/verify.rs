@@ -91,10 +91,19 @@ impl Verification {
 
     /// What is damaged in the catalog is a fault; other errors are those of the check itself.
     pub(crate) fn readable<T>(&mut self, read: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
+        self.readable_at("catalog.db", read)
+    }
+
+    /// The same, of what is at this place.
+    pub(crate) fn readable_at<T>(
+        &mut self,
+        place: &str,
+        read: Result<T, RegistryError>,
+    ) -> Result<Option<T>, RegistryError> {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                self.fault("catalog.db", "", with_causes(&error));
+                self.fault(place, "", with_causes(&error));
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -201,9 +201,36 @@ impl Snapshot<'_> {
         let fail = |error| failed("check the database", error);
         let mut statement = self.connection.prepare("PRAGMA integrity_check(100)").map_err(fail)?;
         let found = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fail)?;
-        let mut faults = found.collect::<Result<Vec<_>, _>>().map_err(fail)?;
-        faults.retain(|fault| fault != "ok");
+        let mut faults = Vec::new();
+        let trees = self.trees();
+        for fault in found {
+            match fault {
+                Ok(fault) if fault == "ok" => {}
+                // The first of them begins with a headline.
+                Ok(fault) => faults.extend(
+                    fault
+                        .lines()
+                        .filter(|line| !line.starts_with("***"))
+                        .map(|line| with_table(line, &trees)),
+                ),
+                // It goes no further; what it has found counts.
+                Err(error) => {
+                    faults.push(format!("the check of the database ended: {error}"));
+                    break;
+                }
+            }
+        }
         Ok(faults)
+    }
+
+    /// The first page of each table, as far as that can be read.
+    fn trees(&self) -> Vec<(i64, String)> {
+        let read = || -> rusqlite::Result<_> {
+            let sql = "SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0";
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        read().unwrap_or_default()
     }
 
     /// The rows of the yanks that stand.
@@ -237,6 +264,13 @@ impl Snapshot<'_> {
 
 const NAME: &str = "a name of the index of versions";
 const DIGEST: &str = "SELECT 1 FROM digest WHERE prefix = ?1 AND name = ?2 AND seq = ?3";
+
+/// The database names a table by its first page, as in "Tree 5 page 12: ...".
+fn with_table(fault: &str, trees: &[(i64, String)]) -> String {
+    let number = fault.strip_prefix("Tree ").and_then(|rest| rest.split(' ').next()?.parse::<i64>().ok());
+    let table = number.and_then(|number| trees.iter().find(|(root, _)| *root == number));
+    table.map_or_else(|| fault.to_owned(), |(_, table)| format!("table {table}: {fault}"))
+}
 
 fn key_of(next: &Option<(VersionKey, VersionHit)>) -> Option<&VersionKey> {
     next.as_ref().map(|(key, _)| key)

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mcp_core::ErrorKind;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -147,11 +148,16 @@ impl Readers {
         idle.retain_mut(|reader| reader.end().is_ok());
     }
 
-    /// Which catalog it is, for a reader without a writer.
-    pub(crate) fn identity(&self) -> Result<CatalogIdentity, RegistryError> {
-        let reader = Reader::connect(&self.0.place)?;
-        schema::check_format(&reader.connection)?;
-        schema::identity(&reader.connection)
+    /// Which catalog it is, for a reader without a writer; `None` where there is none, or one without tables.
+    pub(crate) fn identity(&self) -> Result<Option<CatalogIdentity>, RegistryError> {
+        let reader = match Reader::connect(&self.0.place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        match schema::check_format(&reader.connection)? {
+            0 => Ok(None),
+            _ => schema::identity(&reader.connection).map(Some),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

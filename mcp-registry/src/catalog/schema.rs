@@ -1,4 +1,4 @@
-use mcp_core::{Digest, Id, IdSource};
+use mcp_core::{Digest, ErrorKind, Id, IdSource};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::{CatalogIdentity, failed, signed, unsigned};
@@ -88,9 +88,23 @@ pub(super) fn prepare(
 /// Refuses to begin a new catalog where packs say, by their highest epoch, that there was one: it was durable before the first of them.
 pub(super) fn check_present(connection: &Connection, seen: u32) -> Result<(), RegistryError> {
     if seen > 0 && check_format(connection)? == 0 {
-        return Err(corrupt("it is empty or missing although there are packs"));
+        return Err(absent(seen));
     }
     Ok(())
+}
+
+/// Why nothing can be read where there is no catalog, or one without tables: `seen` is the highest epoch of the packs.
+pub(crate) fn absent(seen: u32) -> RegistryError {
+    if seen > 0 {
+        return corrupt("it is empty or missing although there are packs");
+    }
+    RegistryError::Catalog {
+        what: "find the tables",
+        kind: ErrorKind::Unavailable,
+        source: "there are none, and no packs: whoever makes the registry has not come that far, or was killed before; try again, or \
+                 open it for writing once"
+            .into(),
+    }
 }
 
 /// The format of the tables; 0 when there are none yet.

@@ -239,14 +239,14 @@ async fn what_cannot_be_read_of_the_catalog_is_a_fault_and_the_packs_are_checked
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path()).await;
     let changes = [
-        ("DELETE FROM total", "catalog.db: read the totals in the catalog: Query returned no rows"),
+        ("DELETE FROM total", "index total: read the totals in the catalog: Query returned no rows"),
         (
             "UPDATE row SET kind = 4 WHERE seq = 3; INSERT INTO channel VALUES ('raw', 'x', 9)",
             "row 3: read a row of the catalog at row 3",
         ),
         (
             "UPDATE version SET name = '!', class = 2 WHERE seq = 2",
-            "catalog.db: read a name of the index of versions at catalog.db",
+            "index version: read a name of the index of versions at catalog.db",
         ),
         ("UPDATE pack SET bytes = -1", "catalog.db: read a number of the catalog at catalog.db"),
         ("UPDATE pack SET epoch = -1", "catalog.db: list packs in the catalog"),
@@ -284,6 +284,50 @@ async fn what_cannot_be_read_of_the_catalog_is_a_fault_and_the_packs_are_checked
         ["catalog.db: read the catalog at catalog.db: its id is not one; verify the registry, then restore"]
     );
     assert_eq!((found.packs, found.blobs), (1, 3));
+}
+
+#[tokio::test]
+async fn a_page_that_is_no_page_hides_only_what_it_holds_from_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    let drafts = (0..400).map(|n| {
+        let draft = Draft::new(&name(&format!("app-{n}")), format!("body {n}")).description("x".repeat(300));
+        (draft, version("1.0.0"))
+    });
+    assert!(registry.publish_many(drafts.collect::<Vec<_>>()).await.iter().all(Result::is_ok));
+    registry.close().await.unwrap();
+    let catalog = folder.path().join("catalog.db");
+    let good = fs::read(&catalog).unwrap();
+    for table in ["row", "version", "digest"] {
+        fs::write(&catalog, &good).unwrap();
+        let database = rusqlite::Connection::open(&catalog).unwrap();
+        let pages =
+            "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 1";
+        let page = database.query_row(pages, [table], |row| row.get::<_, u32>(0)).unwrap() as usize;
+        database.execute("UPDATE row SET actor = 'other' WHERE seq = 390", []).unwrap();
+        drop(database);
+        let mut bad = fs::read(&catalog).unwrap();
+        bad[(page - 1) * 4096..page * 4096].fill(0xa5);
+        fs::write(&catalog, bad).unwrap();
+        let registry = Registry::open_read_only(folder.path()).await.unwrap();
+        let found = registry.verify().await.unwrap();
+        let faults: Vec<String> = found.faults.iter().map(ToString::to_string).collect();
+        let has = |begin: &str| {
+            assert!(faults.iter().any(|fault| fault.starts_with(begin)), "{begin}: {faults:#?}")
+        };
+        has(&format!("catalog.db: table {table}: Tree"));
+        // Far behind the page.
+        has("row 390, app-389@1.0.0: the chain is broken");
+        if table == "row" {
+            has("rows ");
+            assert!((350..400).contains(&found.rows), "{}", found.rows);
+        } else {
+            has(&format!("index {table}: count rows in the catalog: "));
+            assert_eq!(found.rows, 400);
+        }
+        // The footer knows what the rows do not.
+        assert_eq!((found.packs, found.blobs), (1, 400), "{table}");
+    }
 }
 
 #[tokio::test]

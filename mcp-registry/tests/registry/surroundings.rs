@@ -71,12 +71,43 @@ async fn a_registry_with_a_log_is_not_readable_without_it_and_the_error_says_wha
 }
 
 #[tokio::test]
-async fn a_folder_whose_catalog_is_gone_has_nothing_to_read() {
+async fn a_registry_that_is_being_made_is_read_later_and_one_whose_catalog_is_gone_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.db");
     Registry::open(folder.path()).await.unwrap().close().await.unwrap();
-    fs::remove_file(folder.path().join("catalog.db")).unwrap();
-    assert_eq!(kind(Registry::open_read_only(folder.path()).await), Some(ErrorKind::NotFound));
-    assert!(!folder.path().join("catalog.db").exists());
+    // Without packs, nothing tells it from one whose maker has not come further.
+    for begun in [None, Some(&b""[..])] {
+        fs::remove_file(&catalog).unwrap();
+        begun.into_iter().for_each(|begun| fs::write(&catalog, begun).unwrap());
+        assert_eq!(kind(Registry::open_read_only(folder.path()).await), Some(ErrorKind::Unavailable));
+        assert_eq!(catalog.exists(), begun.is_some(), "reading makes nothing");
+        Registry::open(folder.path()).await.unwrap().close().await.unwrap();
+    }
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    registry.close().await.unwrap();
+    let good = fs::read(&catalog).unwrap();
+    let garbage = [&b"x"[..], &[7; 50], &[7; 100], &[0; 4096], &[0xff; 10_000], &good[..1], &good[..100]];
+    for bad in [None, Some(&b""[..])].into_iter().chain(garbage.into_iter().map(Some)) {
+        fs::remove_file(&catalog).unwrap();
+        bad.into_iter().for_each(|bad| fs::write(&catalog, bad).unwrap());
+        let about = bad.map(|bad| (bad.len(), bad.first()));
+        assert_eq!(
+            kind(Registry::open_read_only(folder.path()).await),
+            Some(ErrorKind::Corrupt),
+            "{about:?}"
+        );
+        assert_eq!(kind(Registry::open(folder.path()).await), Some(ErrorKind::Corrupt), "{about:?}");
+        // Whoever restores it finds all of it.
+        fs::write(&catalog, &good).unwrap();
+        let registry = Registry::open(folder.path()).await.unwrap();
+        assert_eq!(text(&registry, "app", Select::latest()).await, Ok("x".to_owned()));
+        registry.close().await.unwrap();
+    }
+    rusqlite::Connection::open(&catalog).unwrap().execute_batch("DROP TABLE meta").unwrap();
+    for opened in [Registry::open_read_only(folder.path()).await, Registry::open(folder.path()).await] {
+        assert_eq!(kind(opened), Some(ErrorKind::Corrupt));
+    }
 }
 
 #[tokio::test]
