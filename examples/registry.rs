@@ -68,8 +68,14 @@ async fn obey(arguments: &Arguments, output: &Output) -> Result<ExitCode, Failur
         Command::Channel { name, channel, version, expect } => {
             write::move_channel(&registry, (name, channel), version, expect, output).await
         }
-        Command::Yank { name, version, reason } => {
-            write::yank(&registry, name, version, reason, output).await
+        Command::Channels { name } => read::channels(&registry, name, output).await,
+        Command::Say { name, version, what } => write::say(&registry, name, version, what, output).await,
+        Command::Labels { name, version, set, removed } if writes => {
+            write::labels(&registry, (name, version), (set, removed), output).await
+        }
+        Command::Labels { name, version, .. } => read::labels(&registry, name, version, output).await,
+        Command::Dependents { name, admitting } => {
+            read::dependents(&registry, name, admitting.as_ref(), output).await
         }
         Command::Get { reference, file } => read::get(&registry, reference, file.as_deref(), output).await,
         Command::Resolve { reference } => read::resolve(&registry, reference, output).await,

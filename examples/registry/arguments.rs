@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
-use mcp_core::{Name, Version};
+use mcp_core::{Name, Requirement, Version};
 
 use crate::failure::Failure;
-use crate::reference::{Reference, Target};
+use crate::reference::{Reference, Target, exact, label, need};
 
 pub const USAGE: &str = "\
 Keeps artifacts as immutable versions: publishes them durably, finds them, reads them verified.
@@ -19,8 +19,10 @@ usage: registry --data DIR [--json] COMMAND
       --media-type T              what kind of bytes these are (default: application/octet-stream)
       --tag T                     a word to find it by; may be repeated
       --description D             what it is, for people
-  publish --batch                 JSON lines on standard input, {\"name\",\"version\",\"file\"|\"text\",\"description\",\"tags\"}; one JSON
-                                  line out for each, in order, when it is durable; version may be next:BUMP; a bad line stops nothing
+      --label KEY=VALUE           what programs say about it; may be repeated
+      --needs NAME@REQUIREMENT    what it depends on; may be repeated
+  publish --batch                 JSON lines on standard input, {\"name\",\"version\",\"file\"|\"text\",\"description\",\"tags\",
+                                  \"labels\",\"needs\"}; one JSON line out for each, in order, when it is durable; version may be next:BUMP; a bad line stops nothing
   get REF [-o FILE]               its bytes, compared with their digest, to standard output or into a file
   resolve REF                     which version it is, and what is known of it
   versions NAME                   all versions, the highest first
@@ -29,14 +31,25 @@ usage: registry --data DIR [--json] COMMAND
       --limit N                   at most so many (default: 20)
   channel NAME:CHANNEL VERSION    point a channel at a version
       --expect VERSION            only if it points there now
+  channels NAME                   its channels, and where they point
   yank NAME@VERSION --reason R    take a version out of latest and of requirements
+  unyank NAME@VERSION --reason R  put it back
+  deprecate NAME@VERSION --message M
+                                  tell the users of a version what to do instead; it stays where it is
+  undeprecate NAME@VERSION --reason R
+                                  take that back
+  labels NAME@VERSION             its labels
+      --set KEY=VALUE             give it this one; may be repeated
+      --remove KEY                take this one away; may be repeated
+  dependents NAME                 which versions need it
+      --admitting VERSION         only those that this version would do for
   changes [--after N]             the change feed, behind a position
   verify                          check everything that is stored
   stats                           how much there is
 
   REF is NAME@VERSION, NAME@REQUIREMENT such as app@^1.2, NAME:CHANNEL, NAME for the latest, or blake3: and 64 hexadecimal digits.
 
-  --data DIR     the folder of the registry; publish, channel and yank make one
+  --data DIR     the folder of the registry; commands that write make one
   --json         one JSON object a line
   --help         print this
 
@@ -59,10 +72,22 @@ pub enum Command {
     Versions { name: Name },
     Search { text: String, tags: Vec<String>, limit: usize },
     Channel { name: Name, channel: Name, version: Version, expect: Option<Version> },
-    Yank { name: Name, version: Version, reason: String },
+    Channels { name: Name },
+    Say { name: Name, version: Version, what: Said },
+    Labels { name: Name, version: Version, set: Vec<(String, String)>, removed: Vec<String> },
+    Dependents { name: Name, admitting: Option<Version> },
     Changes { after: u64 },
     Verify,
     Stats,
+}
+
+/// What is said of a version after it was published.
+#[derive(Debug)]
+pub enum Said {
+    Yanked { reason: String },
+    Unyanked { reason: String },
+    Deprecated { message: String },
+    Undeprecated { reason: String },
 }
 
 /// What `publish` is told.
@@ -74,12 +99,18 @@ pub struct Publish {
     pub media_type: Option<String>,
     pub tags: Vec<String>,
     pub description: Option<String>,
+    pub labels: Vec<(String, String)>,
+    pub needs: Vec<(Name, Requirement)>,
 }
 
 impl Command {
     /// Whether it changes anything: then the registry is locked for it.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::PublishBatch | Self::Channel { .. } | Self::Yank { .. })
+        match self {
+            Self::Publish(_) | Self::PublishBatch | Self::Channel { .. } | Self::Say { .. } => true,
+            Self::Labels { set, removed, .. } => !set.is_empty() || !removed.is_empty(),
+            _ => false,
+        }
     }
 }
 
@@ -90,8 +121,22 @@ struct Options {
     batch: bool,
 }
 
-const OPTIONS: [&str; 8] =
-    ["media-type", "tag", "description", "limit", "expect", "reason", "after", "output"];
+const OPTIONS: [&str; 14] = [
+    "media-type",
+    "tag",
+    "description",
+    "label",
+    "needs",
+    "limit",
+    "expect",
+    "reason",
+    "message",
+    "set",
+    "remove",
+    "admitting",
+    "after",
+    "output",
+];
 
 impl Options {
     fn all(&mut self, name: &str) -> Result<Vec<String>, Failure> {
@@ -107,6 +152,11 @@ impl Options {
             (_, false) => Err(Failure::usage(format!("--{name} is given more than once"))),
             (value, true) => Ok(value),
         }
+    }
+
+    fn required(&mut self, name: &str, command: &str) -> Result<String, Failure> {
+        let missing = || Failure::usage(format!("{command} needs --{name}; see --help"));
+        self.one(name)?.ok_or_else(missing)
     }
 
     fn number<N: std::str::FromStr>(&mut self, name: &str) -> Result<Option<N>, Failure> {
@@ -185,6 +235,8 @@ fn read(
                 media_type: options.one("media-type")?,
                 tags: options.all("tag")?,
                 description: options.one("description")?,
+                labels: options.all("label")?.iter().map(|given| label(given)).collect::<Result<_, _>>()?,
+                needs: options.all("needs")?.iter().map(|given| need(given)).collect::<Result<_, _>>()?,
             })
         }
         "get" => Command::Get { reference: text(word("REF")?)?.parse()?, file: options.path("output") },
@@ -207,18 +259,27 @@ fn read(
                 expect: options.one("expect")?.map(|version| version.parse()).transpose()?,
             }
         }
-        "yank" => {
-            let at = text(word("NAME@VERSION")?)?;
-            let (name, version) = at
-                .split_once('@')
-                .ok_or_else(|| Failure::usage(format!("{at}: it is not of the form NAME@VERSION")))?;
-            let reason = options.one("reason")?;
-            Command::Yank {
-                name: name.parse()?,
-                version: version.parse()?,
-                reason: reason.ok_or_else(|| Failure::usage("yank needs --reason R; see --help"))?,
-            }
+        "channels" => Command::Channels { name: text(word("NAME")?)?.parse()? },
+        "yank" | "unyank" | "deprecate" | "undeprecate" => {
+            let (name, version) = exact(&text(word("NAME@VERSION")?)?)?;
+            let mut given = |name| options.required(name, command);
+            let what = match command {
+                "yank" => Said::Yanked { reason: given("reason")? },
+                "unyank" => Said::Unyanked { reason: given("reason")? },
+                "deprecate" => Said::Deprecated { message: given("message")? },
+                _ => Said::Undeprecated { reason: given("reason")? },
+            };
+            Command::Say { name, version, what }
         }
+        "labels" => {
+            let (name, version) = exact(&text(word("NAME@VERSION")?)?)?;
+            let set = options.all("set")?.iter().map(|given| label(given)).collect::<Result<_, _>>()?;
+            Command::Labels { name, version, set, removed: options.all("remove")? }
+        }
+        "dependents" => Command::Dependents {
+            name: text(word("NAME")?)?.parse()?,
+            admitting: options.one("admitting")?.map(|version| version.parse()).transpose()?,
+        },
         "changes" => Command::Changes { after: options.number("after")?.unwrap_or(0) },
         "verify" => Command::Verify,
         "stats" => Command::Stats,

@@ -1,6 +1,6 @@
 //! Publishes what comes as JSON lines, many at the same time, and answers line by line in the order in which they came.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
 use mcp_core::Name;
-use mcp_registry::{Draft, Published, Registry};
+use mcp_registry::{DependencyKind, Draft, Published, Registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, Semaphore, mpsc};
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::reference::Target;
+use crate::reference::{Target, need};
 use crate::{progress, show};
 
 /// How many lines are published at the same time.
@@ -37,6 +37,11 @@ struct Wanted {
     #[serde(default)]
     tags: BTreeSet<String>,
     media_type: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// Each `NAME@REQUIREMENT`.
+    #[serde(default)]
+    needs: BTreeSet<String>,
 }
 
 /// What became of one line, and the exit code that it alone would give.
@@ -60,11 +65,11 @@ struct Ready {
 pub async fn publish(registry: &Registry, output: &Output) -> Result<ExitCode, Failure> {
     let turns = Turns::new();
     let room = Arc::new(Semaphore::new(MAX_LINE_BYTES));
-    let input = stream::unfold(lines(), async |mut lines| {
+    let input = stream::unfold((lines(), 1_u64), async |(mut lines, number)| {
         let line = lines.recv().await?;
         let length = u32::try_from(line.as_ref().map_or(0, Vec::len)).unwrap_or(u32::MAX);
         let held = Arc::clone(&room).acquire_many_owned(length).await.ok()?;
-        Some(((turns.ready(line).await, held), lines))
+        Some(((turns.ready(line, number).await, held), (lines, number.saturating_add(1))))
     });
     let outcomes = input.map(async |(ready, held)| {
         let outcome = match ready {
@@ -119,9 +124,10 @@ impl Turns {
     }
 
     /// Reads a line, and waits for its turn.
-    async fn ready(&self, line: Result<Vec<u8>, String>) -> Result<Ready, (Value, u8)> {
-        let refused = |message: String| (json!({"kind": "invalid", "message": message}), 1);
-        let wanted = line.and_then(|line| serde_json::from_slice(&line).map_err(|error| error.to_string()));
+    async fn ready(&self, line: Result<Vec<u8>, String>, number: u64) -> Result<Ready, (Value, u8)> {
+        let refused =
+            |message: String| (json!({"kind": "invalid", "message": format!("line {number}: {message}")}), 1);
+        let wanted = line.and_then(|line| serde_json::from_slice(&line).map_err(|error| unread(&error)));
         let wanted: Wanted = wanted.map_err(refused)?;
         let name: Name =
             wanted.name.parse().map_err(|error: mcp_core::ParseError| refused(error.to_string()))?;
@@ -131,7 +137,12 @@ impl Turns {
             (None, Some(file)) => Draft::file(&name, file),
             _ => return Err(refused("a line needs either file or text".to_owned())),
         };
-        let mut draft = draft.description(wanted.description);
+        let draft = draft.description(wanted.description);
+        let mut draft = wanted.labels.into_iter().fold(draft, |draft, (key, value)| draft.label(key, value));
+        for needed in wanted.needs {
+            let (name, requirement) = need(&needed).map_err(|failure| refused(failure.message))?;
+            draft = draft.dependency(name, requirement, DependencyKind::Runtime);
+        }
         if let Some(media_type) = wanted.media_type {
             draft = draft.media_type(media_type);
         }
@@ -145,6 +156,16 @@ impl Turns {
             Target::Next(_) => Box::new(of_name.write_owned().await),
         };
         Ok(Ready { draft, target, turns })
+    }
+}
+
+/// What is wrong with a line that is no JSON, or other JSON; the parser counts lines within it.
+fn unread(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(text) => format!("{text}, at column {}", error.column()),
+        None => text,
     }
 }
 

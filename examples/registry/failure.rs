@@ -46,8 +46,18 @@ impl From<RegistryError> for Failure {
             (ErrorKind::Unavailable, _) => 4,
             _ => 1,
         };
-        let message = with_causes(&error);
-        Self { message, code }
+        let advice = match (error.kind(), &error) {
+            (ErrorKind::Exhausted, _) if code == 4 => {
+                "; make room on the disk and try again: what was answered is safe"
+            }
+            (ErrorKind::Denied, _) if code == 4 => "; make the folder writable and try again",
+            // The others say so themselves.
+            (ErrorKind::Corrupt, RegistryError::Catalog { .. } | RegistryError::Storage { .. }) => {
+                "; verify the registry, then restore what is damaged from a copy"
+            }
+            _ => "",
+        };
+        Self { message: format!("{}{advice}", with_causes(&error)), code }
     }
 }
 

@@ -17,6 +17,10 @@ impl Output {
         Self { json }
     }
 
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// One answer, in the form that was asked for.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use futures::StreamExt as _;
-use mcp_core::Name;
-use mcp_registry::{Registry, Search};
+use mcp_core::{Name, Version};
+use mcp_registry::{Channel, Dependent, Dependents, Registry, Search, Select};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -64,6 +64,65 @@ pub async fn versions(registry: &Registry, name: &Name, output: &Output) -> Resu
         page = registry.versions(name, Some(&below), PAGE).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub async fn channels(registry: &Registry, name: &Name, output: &Output) -> Result<ExitCode, Failure> {
+    let mut page = registry.channels(name, None, PAGE).await?;
+    if page.is_empty() && registry.versions(name, None, 1).await?.is_empty() {
+        return Err(Failure::refused(format!(
+            "list channels of {name}: nothing was published under this name"
+        )));
+    }
+    while let Some(last) = page.last() {
+        let after = last.channel.clone();
+        for Channel { channel, version, actor, at, seq, .. } in &page {
+            let document = || json!({"name": name, "channel": channel, "version": version, "actor": actor, "at": at, "seq": seq});
+            output.tell(&format!("{name}:{channel} is at {version}"), document)?;
+        }
+        page = registry.channels(name, Some(&after), PAGE).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn labels(
+    registry: &Registry,
+    name: &Name,
+    version: &Version,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let labels = registry.resolve(name, Select::exact(version.clone())).await?.labels;
+    let lines: Vec<String> =
+        labels.iter().map(|(key, value)| plain::line(&format!("{key}={value}"))).collect();
+    let document = || json!({"name": name, "version": version, "labels": labels});
+    if lines.is_empty() && !output.is_json() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.tell(&lines.join("\n"), document)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn dependents(
+    registry: &Registry,
+    name: &Name,
+    admitting: Option<&Version>,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let query = Dependents::of(name).limit(PAGE);
+    let mut query = admitting.iter().fold(query, |query, version| query.admitting((*version).clone()));
+    loop {
+        let page = registry.dependents(query.clone()).await?;
+        for Dependent { entry, dependencies, .. } in &page.dependents {
+            let needs: Vec<String> =
+                dependencies.iter().map(|need| format!("{} ({})", need.requirement, need.kind)).collect();
+            let line = format!("{} needs {name} {}", entry.artifact, needs.join(", "));
+            let document = || json!({"name": entry.artifact.name, "version": entry.artifact.version, "dependencies": dependencies});
+            output.tell(&line, document)?;
+        }
+        match page.next {
+            Some(next) => query = query.after(&next),
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
 }
 
 pub async fn search(

@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use mcp_core::{Name, Version};
-use mcp_registry::{Draft, Expect, Registry};
+use mcp_registry::{DependencyKind, Draft, Expect, LabelChange, Registry};
 use serde_json::json;
 
-use crate::arguments::Publish;
+use crate::arguments::{Publish, Said};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::progress;
 use crate::reference::Target;
-use crate::show;
+use crate::{progress, read, show};
 
 pub async fn publish(registry: &Registry, publish: &Publish, output: &Output) -> Result<ExitCode, Failure> {
     let mut draft = Draft::file(&publish.name, &publish.file);
@@ -22,6 +21,10 @@ pub async fn publish(registry: &Registry, publish: &Publish, output: &Output) ->
         draft = draft.description(description);
     }
     draft = publish.tags.iter().fold(draft, |draft, tag| draft.tag(tag));
+    draft = publish.labels.iter().fold(draft, |draft, (key, value)| draft.label(key, value));
+    draft = publish.needs.iter().cloned().fold(draft, |draft, (name, requirement)| {
+        draft.dependency(name, requirement, DependencyKind::Runtime)
+    });
     let working = progress::working(format!("publishing {}", publish.file.display()));
     let published = match &publish.target {
         Target::Exact(version) => registry.publish(draft, version).await,
@@ -50,15 +53,47 @@ pub async fn move_channel(
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn yank(
+pub async fn say(
     registry: &Registry,
     name: &Name,
     version: &Version,
-    reason: &str,
+    what: &Said,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
-    registry.yank(name, version, reason).await?;
-    let document = || json!({"name": name, "version": version, "yanked": true});
-    output.tell(&format!("{name}@{version} is yanked"), document)?;
+    let (key, now) = match what {
+        Said::Yanked { reason } => {
+            registry.yank(name, version, reason).await?;
+            ("yanked", true)
+        }
+        Said::Unyanked { reason } => {
+            registry.unyank(name, version, reason).await?;
+            ("yanked", false)
+        }
+        Said::Deprecated { message } => {
+            registry.deprecate(name, version, message).await?;
+            ("deprecated", true)
+        }
+        Said::Undeprecated { reason } => {
+            registry.undeprecate(name, version, reason).await?;
+            ("deprecated", false)
+        }
+    };
+    let is = if now { "is" } else { "is no more" };
+    output.tell(
+        &format!("{name}@{version} {is} {key}"),
+        || json!({"name": name, "version": version, key: now}),
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub async fn labels(
+    registry: &Registry,
+    (name, version): (&Name, &Version),
+    (set, removed): (&[(String, String)], &[String]),
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let change = set.iter().fold(LabelChange::new(), |change, (key, value)| change.set(key, value));
+    let change = removed.iter().fold(change, |change, key| change.remove(key));
+    registry.set_labels(name, version, change).await?;
+    read::labels(registry, name, version, output).await
 }

@@ -42,7 +42,12 @@ pub(crate) fn check(folder: &Path) -> Result<(), RegistryError> {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let what = format!("a registry in {}", folder.display());
-            return Err(RegistryError::not_found(what, "it has no FORMAT file; open it for writing once"));
+            let reason = if folder.is_dir() {
+                "it has no FORMAT file; open it for writing once"
+            } else {
+                "there is no such folder; look at its path, or open it for writing to make one"
+            };
+            return Err(RegistryError::not_found(what, reason));
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(corrupt(folder, "it is not text"));

@@ -38,7 +38,7 @@ pub struct Settings {
     pub compress_from_bytes: u64,
     /// How many reads use the catalog at the same time.
     pub read_connections: usize,
-    /// How much of what the catalog says of versions is kept in memory, for reads by exact version.
+    /// How much of what the catalog says of versions is kept in memory, for reads by exact version; one that is asked for once is not.
     pub entry_cache_bytes: u64,
 }
 

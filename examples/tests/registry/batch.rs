@@ -63,6 +63,10 @@ fn each_line_has_its_answer_in_order_and_a_bad_one_stops_nothing() {
         "14 0.1.0 true",
     ];
     assert_eq!(shown, expected);
+    let message = |line: usize| lines[line - 1]["error"]["message"].as_str().unwrap();
+    assert_eq!(message(2), "line 2: expected ident, at column 2");
+    assert!(message(8).starts_with("line 8: a line needs"), "{}", message(8));
+    assert!(message(11).starts_with("line 11: unknown field `typo`"), "{}", message(11));
     assert_eq!(lines[3]["error"]["existing"], json!(Digest::of(b"one")));
     assert_eq!(
         host.json(&["resolve", "a@1.0.0"])["metadata"],

@@ -136,6 +136,41 @@ fn a_channel_moves_only_from_where_it_is_expected() {
 }
 
 #[test]
+fn what_is_said_of_a_version_later_is_told_and_can_be_taken_back() {
+    let host = with_two_versions();
+    let shown = |key: &str| host.json(&["resolve", "app@1.1.0"])[key].clone();
+    host.done(&["deprecate", "app@1.1.0", "--message", "use 2"]);
+    host.done(&["yank", "app@1.1.0", "--reason", "broken"]);
+    assert_eq!((shown("deprecated"), shown("yanked")), (json!("use 2"), json!("broken")));
+    assert_eq!(host.done(&["undeprecate", "app@1.1.0", "--reason", "r"]), "app@1.1.0 is no more deprecated");
+    assert_eq!(host.json(&["unyank", "app@1.1.0", "--reason", "r"])["yanked"], false);
+    assert_eq!((shown("deprecated"), shown("yanked")), (json!(null), json!(null)));
+    host.done(&["labels", "app@1.1.0", "--set", "team=a", "--set", "tier=b=c"]);
+    assert_eq!(host.done(&["labels", "app@1.1.0", "--remove", "team"]), "tier=b=c");
+    assert_eq!(host.json(&["labels", "app@1.1.0"])["labels"], json!({"tier": "b=c"}));
+    assert_eq!(host.done(&["labels", "app@1.0.0"]), "");
+    assert_eq!(host.done(&["channels", "app"]), "app:stable is at 1.0.0");
+    assert_eq!(host.json(&["channels", "app"])["version"], "1.0.0");
+    assert_eq!(host.refused(&["channels", "other"]).0, 1);
+}
+
+#[test]
+fn dependents_are_those_that_said_what_they_need() {
+    let host = with_two_versions();
+    host.done(&["publish", "user@1.0.0", "one", "--needs", "app@^1", "--label", "team=a"]);
+    let line = r#"{"name":"user","version":"2.0.0","text":"x","needs":["app@=1.0.0"],"labels":{"k":"v"}}"#;
+    assert_eq!(host.batch(line).code, Some(0));
+    let both = "user@1.0.0 needs app ^1 (runtime)\nuser@2.0.0 needs app =1.0.0 (runtime)";
+    assert_eq!(host.done(&["dependents", "app"]), both);
+    assert_eq!(
+        host.done(&["dependents", "app", "--admitting", "1.1.0"]),
+        "user@1.0.0 needs app ^1 (runtime)"
+    );
+    assert_eq!(host.done(&["dependents", "nobody"]), "");
+    assert_eq!(host.json(&["resolve", "user"])["labels"], json!({"k": "v"}));
+}
+
+#[test]
 fn changes_begin_behind_a_position() {
     let host = with_two_versions();
     let rows = host.call(&["--json", "changes"]).lines();
@@ -170,10 +205,27 @@ fn stats_and_verify_count() {
 fn help_lists_every_command() {
     let host = Host::new();
     let help = host.done(&["--help"]);
-    for command in
-        ["publish", "get", "resolve", "versions", "search", "channel", "yank", "changes", "verify", "stats"]
-    {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}");
+    for command in [
+        "publish",
+        "get",
+        "resolve",
+        "versions",
+        "search",
+        "channel",
+        "channels",
+        "yank",
+        "unyank",
+        "deprecate",
+        "undeprecate",
+        "labels",
+        "dependents",
+        "changes",
+        "verify",
+        "stats",
+    ] {
+        let begins =
+            |line: &str| line.strip_prefix("  ").and_then(|line| line.split(' ').next()) == Some(command);
+        assert!(help.lines().any(begins), "{command}");
     }
     assert!(!host.path("data").exists());
 }

@@ -28,6 +28,19 @@ fn nonsense_on_the_command_line_ends_with_2_and_makes_no_folder() {
         &["get", "app:"],
         &["get", "app", "--batch"],
         &["get", "blake3:0123"],
+        &["get", "blake3:ABCD"],
+        &["get", "docs/a:"],
+        &["publish", "app@next:pre:", "file"],
+        &["publish", "app@next:pre:rc_1", "file"],
+        &["publish", "app@next:pre:rc+x", "file"],
+        &["publish", "app@1.0.0", "file", "--label", "key"],
+        &["publish", "app@1.0.0", "file", "--needs", "lib"],
+        &["deprecate", "app@1.0.0"],
+        &["labels", "app"],
+        &["labels", "app@1.0.0", "--set", "key"],
+        &["dependents"],
+        &["dependents", "app", "--admitting", "^1"],
+        &["channels"],
         &["search"],
         &["search", "x", "--limit", "-1"],
         &["search", "x", "--limit", "many"],
@@ -40,15 +53,34 @@ fn nonsense_on_the_command_line_ends_with_2_and_makes_no_folder() {
         &["stats", "--unknown"],
         &["stats", "-x"],
     ] {
-        // `blake3:0123` is the channel `0123` of the name `blake3`: well-formed, and not there.
-        let expected = if arguments == ["get", "blake3:0123"] { 1 } else { 2 };
         let (code, message) = host.refused(arguments);
-        assert_eq!(code, expected, "{arguments:?}: {message}");
+        assert_eq!(code, 2, "{arguments:?}: {message}");
         assert!(message.starts_with("registry: ") && message.len() > 20, "{arguments:?}: {message}");
     }
     assert!(!host.path("data").exists());
     let long = "a".repeat(10_000);
     assert_eq!(host.refused(&["get", &long]).0, 2);
+}
+
+#[test]
+fn what_is_refused_says_what_to_do() {
+    let host = Host::new();
+    let says = |arguments: &[&str], part: &str| {
+        let (_, message) = host.refused(arguments);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    };
+    says(&["get", "app"], "there is no such folder; look at its path, or open it for writing to make one");
+    says(&["get", "docs/a:"], "behind : stands the name of a channel");
+    says(&["get", "app@"], "behind @ stands a version");
+    says(&["get", &format!("blake3:{}", "0".repeat(63))], "64 digits of 0 to 9 and a to f");
+    says(&["publish", "app@next:pre:rc_1", "file"], "letters, digits and '-'");
+    host.write("file", "x");
+    host.done(&["publish", "app@1.0.0", "file"]);
+    std::fs::remove_file(host.path("data/catalog.db")).unwrap();
+    let (code, message) = host.refused(&["get", "app"]);
+    assert_eq!(code, 3, "{message}");
+    assert!(message.contains("it is empty or missing although there are packs"), "{message}");
+    assert!(message.contains("restore"), "{message}");
 }
 
 #[test]
