@@ -13,6 +13,7 @@ use mcp_promotion::{
     Windows,
 };
 use mcp_registry::pack::{ChunkHead, ChunkTable, Footer, PackName, RecordHeader, check_header, header};
+use mcp_validation::rule::RuleSet;
 use mcp_validation::{
     Avro, Compatibility, Contract, Document, Encoding, Limits, Mode, Protobuf, Rule, SchemaFormat,
     SchemaSource, UnknownFields, ValidationError,
@@ -116,6 +117,62 @@ pub fn schema(data: &[u8]) {
             if let Err(error) = contract.validate(&Document::json(document)) {
                 assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             }
+        }
+    }
+}
+
+/// A condition in CEL before the first line break, a message behind it: refused, or evaluated the same way twice over documents of all kinds.
+pub fn cel(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (condition, message) = text.split_once('\n').unwrap_or((text, "'no'"));
+    let rules = [
+        Rule::cel("alone", condition),
+        Rule::cel_at("at", "/*", condition).message_cel(message),
+        Rule::cel("named", "x == x").variable("x", condition),
+    ];
+    for rule in rules {
+        let Ok(contract) = Contract::builder().rule(rule).limits(limits()).build() else { continue };
+        for document in [
+            "{\"a\": 1, \"b\": [1, 1.5, null, \"x\", {\"a\": true}], \"t\": \"2026-01-02T03:04:05Z\"}",
+            "[[3, 1, 2], [[[[]]]], {}, -1, 18446744073709551615]",
+            "\"text\"",
+            "-9223372036854775808",
+        ] {
+            let judge = || contract.validate(&Document::json(document));
+            match (judge(), judge()) {
+                (Ok(one), Ok(two)) => assert_eq!(one, two),
+                (Err(one), Err(two)) => {
+                    assert_eq!(
+                        (one.kind(), two.kind()),
+                        (ErrorKind::Exhausted, ErrorKind::Exhausted),
+                        "{one}"
+                    );
+                }
+                _ => panic!("judged once, and once not"),
+            }
+        }
+    }
+}
+
+/// Rules as JSON and as YAML: refused with a place in the text, or rules that a contract takes, and that come back from JSON as they were.
+pub fn rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lines = text.matches('\n').count() as u64 + 1;
+    for read in [RuleSet::from_json(text), RuleSet::from_yaml(text)] {
+        match read {
+            Ok(set) => {
+                let json = serde_json::to_string(&set.rules);
+                assert_eq!(json.ok().and_then(|json| RuleSet::from_json(&json).ok()), Some(set.clone()));
+                if let Err(error) = Contract::builder().rules(set).build() {
+                    panic!("what was read is refused: {error}");
+                }
+            }
+            Err(ValidationError::BrokenRules { line, column, .. }) => {
+                assert!(
+                    (1..=lines.max(1) + text.matches('\r').count() as u64).contains(&line) && column >= 1
+                );
+            }
+            Err(error) => panic!("refused without a place: {error}"),
         }
     }
 }

@@ -18,12 +18,14 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_input_of_the_corpus_comes_back() {
-    let targets: [(&str, Target); 16] = [
+    let targets: [(&str, Target); 18] = [
         ("words", mcp_fuzz::words),
         ("pack_footer", mcp_fuzz::pack_footer),
         ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
         ("schema", mcp_fuzz::schema),
+        ("cel", mcp_fuzz::cel),
+        ("rules", mcp_fuzz::rules),
         ("avro_schema", mcp_fuzz::avro_schema),
         ("avro_document", mcp_fuzz::avro_document),
         ("pipeline", mcp_fuzz::pipeline),
@@ -52,6 +54,8 @@ fn every_beginning_of_every_input_comes_back() {
         ("pack_footer", mcp_fuzz::pack_footer),
         ("chunk_table", mcp_fuzz::chunk_table),
         ("document", mcp_fuzz::document),
+        ("cel", mcp_fuzz::cel),
+        ("rules", mcp_fuzz::rules),
         ("avro_schema", mcp_fuzz::avro_schema),
         ("avro_document", mcp_fuzz::avro_document),
         ("pipeline", mcp_fuzz::pipeline),

@@ -45,6 +45,9 @@ pub struct Finding {
     /// The value that was seen, as compact JSON; `None` unless asked for, since documents hold secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Seen by a check that is not enforced: it is told, and decides nothing, whatever its severity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
 }
 
 impl Finding {
@@ -63,6 +66,7 @@ impl Finding {
             schema_path: String::new(),
             message: message.into(),
             value: None,
+            observed: false,
         }
     }
 
@@ -71,6 +75,19 @@ impl Finding {
     pub fn with_schema_path(mut self, schema_path: impl Into<String>) -> Self {
         self.schema_path = schema_path.into();
         self
+    }
+
+    /// The same, by a check that is not enforced.
+    #[must_use]
+    pub const fn observed(mut self) -> Self {
+        self.observed = true;
+        self
+    }
+
+    /// Whether it makes the document invalid: an error, and not only observed.
+    #[must_use]
+    pub const fn invalidates(&self) -> bool {
+        matches!(self.severity, Severity::Error) && !self.observed
     }
 
     /// The value that was seen, as compact JSON.
@@ -84,7 +101,8 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.path.is_empty() { "(document)" } else { &self.path };
-        write!(f, "{} {} {place}: {}", self.severity, self.code, self.message)?;
+        let observed = if self.observed { "observed " } else { "" };
+        write!(f, "{observed}{} {} {place}: {}", self.severity, self.code, self.message)?;
         match &self.value {
             Some(value) => write!(f, ", found {value}"),
             None => Ok(()),
@@ -103,6 +121,15 @@ mod tests {
         assert_eq!(finding.to_string(), "error schema.type /total: expected a number, found \"12\"");
         let whole = Finding::new(Severity::Warning, "rule.empty", "", "nothing in it");
         assert_eq!(whole.to_string(), "warning rule.empty (document): nothing in it");
+        assert_eq!(whole.observed().to_string(), "observed warning rule.empty (document): nothing in it");
+    }
+
+    #[test]
+    fn only_an_error_that_is_enforced_invalidates() {
+        let finding = |severity| Finding::new(severity, "rule.x", "", "no");
+        assert!(finding(Severity::Error).invalidates());
+        assert!(!finding(Severity::Error).observed().invalidates());
+        assert!(!finding(Severity::Warning).invalidates());
     }
 
     #[test]

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Finding, Name, SeamError, Severity, Version};
+use crate::{Digest, Finding, Name, SeamError, Version};
 
 /// An artifact's bytes together with what is known of it, before or after it was published.
 #[derive(Clone, Debug)]
@@ -49,10 +49,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Accepted, unless one of the findings is an error.
+    /// Accepted, unless one of the findings is an error that is not only observed.
     #[must_use]
     pub fn of(findings: Vec<Finding>) -> Self {
-        let accepted = findings.iter().all(|finding| finding.severity != Severity::Error);
+        let accepted = !findings.iter().any(Finding::invalidates);
         Self { accepted, findings, truncated: false }
     }
 
@@ -91,12 +91,14 @@ const _: Option<&dyn Inspect> = None;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Severity;
 
     #[test]
     fn only_an_error_refuses() {
         let finding = |severity| Finding::new(severity, "x", "", "m");
         assert!(Verdict::of(vec![finding(Severity::Warning), finding(Severity::Info)]).accepted);
         assert!(!Verdict::of(vec![finding(Severity::Warning), finding(Severity::Error)]).accepted);
+        assert!(Verdict::of(vec![finding(Severity::Error).observed()]).accepted);
         assert!(Verdict::of(Vec::new()).accepted);
         assert!(!Verdict::refused(Vec::new()).accepted);
     }

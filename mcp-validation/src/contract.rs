@@ -292,7 +292,7 @@ fn fingerprint(
     let limits = serde_json::to_vec(limits).ok()?;
     digester.update(Digest::of(&limits).as_bytes());
     for validator in validators {
-        digester.update(validator.fingerprint()?.as_bytes());
+        digester.update(Validator::fingerprint(validator)?.as_bytes());
     }
     Some(digester.digest())
 }

@@ -73,6 +73,18 @@ pub enum ValidationError {
         /// What is wrong.
         reason: String,
     },
+    /// Text does not give rules that can be checked.
+    #[error("read rules, line {line}, column {column}, {}: {reason}", if path.is_empty() { "(the whole text)" } else { path })]
+    BrokenRules {
+        /// The line, counted from 1.
+        line: u64,
+        /// The character of that line, counted from 1.
+        column: u64,
+        /// The part of the text, as a JSON Pointer; empty where none could be told.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A limit has a value that cannot be kept.
     #[error("use the limit {limit}: {reason}")]
     BrokenLimits {
@@ -190,6 +202,7 @@ impl ValidationError {
             | Self::TimeExhausted { .. } => ErrorKind::Exhausted,
             Self::UnknownEncoding { .. } => ErrorKind::Unsupported,
             Self::BrokenRule { .. }
+            | Self::BrokenRules { .. }
             | Self::BrokenLimits { .. }
             | Self::BrokenPolicy { .. }
             | Self::UnknownMode { .. } => ErrorKind::Invalid,

@@ -10,12 +10,12 @@ use crate::meter::{Meter, Timer};
 
 /// What was seen of one document so far: a bounded collection, and the steps that are left.
 ///
-/// Of more findings than fit it keeps the worst, and of equally bad ones those that come first in the report's order; so what is kept
+/// Of more findings than fit it keeps the worst, those that were only observed go first, and of equally bad ones those that come first in the report's order; so what is kept
 /// does not depend on the order in which they were seen.
 #[derive(Debug)]
 pub struct Findings {
     /// The one that would go first stands on top.
-    kept: BinaryHeap<(Severity, Finding)>,
+    kept: BinaryHeap<(bool, Severity, Finding)>,
     max_findings: usize,
     counts: Counts,
     meter: Meter,
@@ -29,6 +29,8 @@ pub(crate) struct Counts {
     pub(crate) errors: u64,
     pub(crate) warnings: u64,
     pub(crate) infos: u64,
+    /// Of any severity, by rules that are not enforced; in none of the others.
+    pub(crate) observed: u64,
     /// More was there than was counted.
     pub(crate) at_least: bool,
 }
@@ -84,6 +86,7 @@ impl Findings {
     /// Notes `finding`. Its value is dropped unless values were asked for; long texts are cut.
     pub fn add(&mut self, mut finding: Finding) {
         let count = match finding.severity {
+            _ if finding.observed => &mut self.counts.observed,
             Severity::Error => &mut self.counts.errors,
             Severity::Warning => &mut self.counts.warnings,
             Severity::Info => &mut self.counts.infos,
@@ -93,7 +96,7 @@ impl Findings {
         finding.schema_path = shortened(finding.schema_path);
         finding.message = shortened(finding.message);
         finding.value = finding.value.filter(|_| self.with_values).map(shortened);
-        self.kept.push((finding.severity, finding));
+        self.kept.push((finding.observed, finding.severity, finding));
         if self.kept.len() > self.max_findings {
             self.kept.pop();
         }
@@ -140,7 +143,6 @@ impl Findings {
     }
 
     /// Whether only the verdict was asked for, so that one error needs no details.
-    #[cfg(feature = "json-schema")]
     pub(crate) const fn wants_verdict_only(&self) -> bool {
         self.verdict_only
     }
@@ -166,7 +168,7 @@ impl Findings {
 
     /// What was kept, in the report's order, and how many there were.
     pub(crate) fn finish(self) -> (Vec<Finding>, Counts) {
-        let mut findings: Vec<Finding> = self.kept.into_iter().map(|(_, finding)| finding).collect();
+        let mut findings: Vec<Finding> = self.kept.into_iter().map(|(_, _, finding)| finding).collect();
         findings.sort();
         (findings, self.counts)
     }

@@ -50,6 +50,8 @@
 #[cfg(feature = "avro")]
 mod avro;
 mod canonical;
+#[cfg(any(feature = "cel", feature = "protobuf"))]
+mod civil;
 mod classifier;
 mod compatibility;
 #[cfg(feature = "conformance")]
@@ -76,7 +78,7 @@ pub mod rule;
 mod scan;
 mod schema_format;
 mod schema_text;
-#[cfg(any(feature = "json-schema", feature = "protobuf"))]
+#[cfg(any(feature = "json-schema", feature = "protobuf", feature = "yaml"))]
 mod stack;
 mod stats;
 mod stream;

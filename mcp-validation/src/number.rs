@@ -45,7 +45,7 @@ fn finite(number: &Number) -> Option<f64> {
 }
 
 /// An integer of at most 64 bits against a float, without rounding either.
-fn compare_mixed(integer: i128, float: f64) -> Option<Ordering> {
+pub(crate) fn compare_mixed(integer: i128, float: f64) -> Option<Ordering> {
     if float.abs() >= BEYOND_INTEGERS {
         return 0.0.partial_cmp(&float);
     }

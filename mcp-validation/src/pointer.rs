@@ -203,6 +203,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rule::Wording;
     use crate::{Findings, Limits};
 
     fn visited(path: &str, root: &Value) -> Vec<(String, Option<Value>)> {
@@ -210,7 +211,7 @@ mod tests {
         let mut seen = Vec::new();
         Pointer::parse(path)
             .expect(path)
-            .visit(root, &mut Sight::for_tests(&mut findings), &mut |_, path, value| {
+            .visit(root, &mut Sight::for_tests(&mut findings, &Wording::none()), &mut |_, path, value| {
                 seen.push((path.to_owned(), value.cloned()));
                 Ok(())
             })

@@ -11,7 +11,6 @@ mod scalar;
 mod schema;
 mod source;
 mod text;
-mod time;
 mod well_known;
 mod wire;
 

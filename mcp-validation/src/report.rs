@@ -25,16 +25,26 @@ pub struct Report {
     pub warnings: u64,
     /// How many findings are informational, kept or not.
     pub infos: u64,
+    /// How many findings of any severity come from rules that are only observed, kept or not. They are in none of the other counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub observed: u64,
     /// Whether there was more than `findings` holds.
     pub truncated: bool,
     /// What was seen, by place, then by code. Of more than fit the worst are kept.
     pub findings: Vec<Finding>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Report {
     pub(crate) fn of(findings: Findings, schema: Option<Digest>) -> Self {
         let (findings, counts) = findings.finish();
-        let seen = counts.errors.saturating_add(counts.warnings).saturating_add(counts.infos);
+        let seen = [counts.errors, counts.warnings, counts.infos, counts.observed]
+            .into_iter()
+            .fold(0, u64::saturating_add);
         let kept = u64::try_from(findings.len()).unwrap_or(u64::MAX);
         Self {
             valid: counts.errors == 0,
@@ -43,14 +53,20 @@ impl Report {
             errors: counts.errors,
             warnings: counts.warnings,
             infos: counts.infos,
+            observed: counts.observed,
             truncated: counts.at_least || seen > kept,
             findings,
         }
     }
 
-    /// The findings of this severity that were kept, in their order.
+    /// The findings of this severity that were kept, in their order, without those that were only observed.
     pub fn of_severity(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(move |finding| finding.severity == severity)
+        self.findings.iter().filter(move |finding| finding.severity == severity && !finding.observed)
+    }
+
+    /// The findings of rules that are only observed, as far as they were kept, in their order.
+    pub fn only_observed(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.observed)
     }
 }
 
@@ -67,6 +83,9 @@ impl fmt::Display for Report {
                 write!(f, "{before}{count} {what}{plural}")?;
                 before = ", ";
             }
+        }
+        if self.observed > 0 {
+            write!(f, "{before}{} observed", self.observed)?;
         }
         for finding in &self.findings {
             write!(f, "\n{finding}")?;

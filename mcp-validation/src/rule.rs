@@ -3,30 +3,46 @@
 //! A rule looks at the places that a path names: a JSON Pointer in which `*` stands for every element of an array. Null counts as
 //! absent, and what is absent is the business of `required` alone; a value of another type than a rule is made for is a finding.
 
+#[cfg(feature = "cel")]
+pub mod cel;
 mod compare;
 mod format;
+mod function;
 mod length;
 mod one_of;
 mod pattern;
 mod range;
+mod refusal;
 mod required;
+mod set;
+mod spdx_expression;
 mod type_is;
 mod unique;
+mod wording;
+
+#[cfg(feature = "cel")]
+use std::collections::BTreeMap;
 
 use mcp_core::{Digest, Finding, Name, SeamError, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+#[cfg(feature = "cel")]
+pub use cel::Cel;
 pub use compare::{Compare, Operator};
 pub use format::{Format, FormatName};
+pub use function::{Found, FromFn, from_fn};
 pub use length::Length;
 pub use one_of::OneOf;
 pub use pattern::Pattern;
 pub use range::Range;
 pub use required::Required;
+pub use set::RuleSet;
 pub use type_is::{JsonType, TypeIs};
 pub use unique::Unique;
 
+use self::refusal::Refusal;
+pub(crate) use self::wording::Wording;
 use crate::{Document, Findings, Limits, ValidationError, Validator, ValidatorError};
 
 /// One check that is data. Its findings have the code `rule.` and its name.
@@ -49,15 +65,46 @@ pub struct Rule {
     /// How much a finding of this rule matters.
     #[serde(default = "error")]
     pub severity: Severity,
+    /// Whether the rule is enforced, or only observed.
+    #[serde(default, skip_serializing_if = "RuleMode::is_enforce")]
+    pub mode: RuleMode,
     /// What its findings say instead of the text that the check has for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The same as an expression of [`cel`] that gives text; where it fails, `message` is said. It shows what it asks for, whether or not
+    /// reports show values.
+    #[cfg(feature = "cel")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_cel: Option<String>,
+    /// Names for expressions of [`cel`], to be used by those of this rule. Each is evaluated when it is first used.
+    #[cfg(feature = "cel")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
     /// What is checked.
     pub check: Check,
 }
 
 const fn error() -> Severity {
     Severity::Error
+}
+
+/// Whether a rule decides about a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleMode {
+    /// An error of the rule makes a document invalid.
+    #[default]
+    Enforce,
+    /// Whatever the rule finds, the document stays valid: to see what a rule would do before it is enforced. Its findings are marked as
+    /// observed and counted apart.
+    Observe,
+}
+
+impl RuleMode {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    const fn is_enforce(&self) -> bool {
+        matches!(self, Self::Enforce)
+    }
 }
 
 /// What a rule checks.
@@ -83,13 +130,26 @@ pub enum Check {
     Unique(Unique),
     /// It stands in a relation to another place.
     Compare(Compare),
+    /// An expression is true.
+    #[cfg(feature = "cel")]
+    Cel(Cel),
 }
 
 impl Rule {
     /// A rule of severity error with the check's own message.
     #[must_use]
     pub fn new(name: impl Into<String>, check: Check) -> Self {
-        Self { name: name.into(), severity: Severity::Error, message: None, check }
+        Self {
+            name: name.into(),
+            severity: Severity::Error,
+            mode: RuleMode::Enforce,
+            message: None,
+            #[cfg(feature = "cel")]
+            message_cel: None,
+            #[cfg(feature = "cel")]
+            variables: BTreeMap::new(),
+            check,
+        }
     }
 
     /// The same, and a finding leaves the document valid.
@@ -106,6 +166,13 @@ impl Rule {
         self
     }
 
+    /// The same, and whatever it finds, the document stays valid.
+    #[must_use]
+    pub const fn observe(mut self) -> Self {
+        self.mode = RuleMode::Observe;
+        self
+    }
+
     /// The same, with this message.
     #[must_use]
     pub fn message(mut self, message: impl Into<String>) -> Self {
@@ -113,20 +180,39 @@ impl Rule {
         self
     }
 
-    fn prepare(&self, limits: &Limits) -> Result<Box<dyn Prepared>, String> {
-        self.name.parse::<Name>().map_err(|error| format!("its name is wrong: {}", error.reason()))?;
-        match &self.check {
-            Check::Required(check) => check.prepare(),
-            Check::Type(check) => check.prepare(),
-            Check::Format(check) => check.prepare(),
-            Check::Range(check) => check.prepare(),
-            Check::Length(check) => check.prepare(),
-            Check::Pattern(check) => check.prepare(limits),
-            Check::OneOf(check) => check.prepare(),
-            Check::Unique(check) => check.prepare(),
-            Check::Compare(check) => check.prepare(),
-        }
+    fn prepare(&self, limits: &Limits) -> Result<(Box<dyn Prepared>, Wording), Refusal> {
+        self.name
+            .parse::<Name>()
+            .map_err(|error| Refusal::at(["name"], format!("its name is wrong: {}", error.reason())))?;
+        let (kind, prepared) = match &self.check {
+            Check::Required(check) => ("required", check.prepare()),
+            Check::Type(check) => ("type", check.prepare()),
+            Check::Format(check) => ("format", check.prepare()),
+            Check::Range(check) => ("range", check.prepare()),
+            Check::Length(check) => ("length", check.prepare()),
+            Check::Pattern(check) => ("pattern", check.prepare(limits)),
+            Check::OneOf(check) => ("one_of", check.prepare()),
+            Check::Unique(check) => ("unique", check.prepare()),
+            Check::Compare(check) => ("compare", check.prepare()),
+            // It says itself where it is wrong: that can be in a variable, beside the check.
+            #[cfg(feature = "cel")]
+            Check::Cel(check) => {
+                return Ok((check.prepare(&self.variables, limits)?, Wording::prepare(self, limits)?));
+            }
+        };
+        let prepared = prepared.map_err(|refusal| refusal.within(kind).within("check"))?;
+        Ok((prepared, Wording::prepare(self, limits)?))
     }
+
+    /// Why this rule cannot be checked, and where in it.
+    fn refusal(&self, limits: &Limits) -> Option<Refusal> {
+        self.prepare(limits).err()
+    }
+}
+
+/// A refusal because of one field.
+fn in_field(field: &'static str) -> impl Fn(String) -> Refusal {
+    move |reason| Refusal::at([field], reason)
 }
 
 /// A check whose paths, patterns and bounds were found to be right.
@@ -137,23 +223,41 @@ trait Prepared: Send + Sync {
 /// What one rule sees with: where its findings go, and under which name.
 pub(crate) struct Sight<'f> {
     findings: &'f mut Findings,
+    root: &'f Value,
     code: &'f str,
     severity: Severity,
-    message: Option<&'f str>,
+    mode: RuleMode,
+    wording: &'f Wording,
     schema_path: &'f str,
 }
 
 impl Sight<'_> {
     /// Notes a finding about `value` at `path`; `message` is made only where the rule has none of its own.
     fn found(&mut self, path: &str, value: Option<&Value>, message: impl FnOnce() -> String) {
-        let message = self.message.map_or_else(message, ToOwned::to_owned);
-        let finding = Finding::new(self.severity, self.code.to_owned(), path, message)
+        let said = self.wording.say(self.findings, self.root, path, value);
+        self.note(path, value, said.unwrap_or_else(message));
+    }
+
+    /// Notes that the rule could not be decided; its own message would say something else.
+    #[cfg(feature = "cel")]
+    fn failed(&mut self, path: &str, value: Option<&Value>, message: String) {
+        self.note(path, value, message);
+    }
+
+    fn note(&mut self, path: &str, value: Option<&Value>, message: String) {
+        let mut finding = Finding::new(self.severity, self.code.to_owned(), path, message)
             .with_schema_path(self.schema_path);
+        finding.observed = self.mode == RuleMode::Observe;
         let shown = self.findings.shown(value);
         self.findings.add(match shown {
             Some(value) => finding.with_value(value),
             None => finding,
         });
+    }
+
+    #[cfg(feature = "cel")]
+    const fn meter(&self) -> &crate::meter::Meter {
+        self.findings.meter()
     }
 
     pub(crate) fn spend(&self, steps: u64) -> Result<(), SeamError> {
@@ -174,12 +278,14 @@ impl Sight<'_> {
     }
 
     #[cfg(test)]
-    pub(crate) const fn for_tests(findings: &mut Findings) -> Sight<'_> {
+    pub(crate) const fn for_tests<'f>(findings: &'f mut Findings, wording: &'f Wording) -> Sight<'f> {
         Sight {
             findings,
+            root: &Value::Null,
             code: "rule.test",
             severity: Severity::Error,
-            message: None,
+            mode: RuleMode::Enforce,
+            wording,
             schema_path: "/rules/0",
         }
     }
@@ -199,7 +305,8 @@ pub(crate) struct Rules {
 struct Ready {
     code: String,
     severity: Severity,
-    message: Option<String>,
+    mode: RuleMode,
+    wording: Wording,
     schema_path: String,
     check: Box<dyn Prepared>,
 }
@@ -213,7 +320,7 @@ impl Rules {
         let mut prepared: Vec<Ready> = Vec::with_capacity(rules.len());
         let mut names = std::collections::BTreeSet::new();
         for (index, rule) in rules.iter().enumerate() {
-            let check = rule.prepare(limits).map_err(|reason| refuse(rule, reason))?;
+            let (check, wording) = rule.prepare(limits).map_err(|refusal| refuse(rule, refusal.reason))?;
             if !names.insert(&rule.name) {
                 return Err(refuse(
                     rule,
@@ -223,7 +330,8 @@ impl Rules {
             prepared.push(Ready {
                 code: format!("rule.{}", rule.name),
                 severity: rule.severity,
-                message: rule.message.as_deref().map(shown),
+                mode: rule.mode,
+                wording,
                 schema_path: format!("/rules/{index}"),
                 check,
             });
@@ -239,11 +347,17 @@ impl Validator for Rules {
     fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
         let root = document.value()?;
         for rule in &self.prepared {
+            let decides = rule.severity == Severity::Error && rule.mode == RuleMode::Enforce;
+            if findings.wants_verdict_only() && !decides {
+                continue;
+            }
             let mut sight = Sight {
                 findings,
+                root,
                 code: &rule.code,
                 severity: rule.severity,
-                message: rule.message.as_deref(),
+                mode: rule.mode,
+                wording: &rule.wording,
                 schema_path: &rule.schema_path,
             };
             rule.check.check(root, &mut sight)?;

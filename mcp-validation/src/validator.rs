@@ -5,7 +5,8 @@ use crate::{Document, Findings};
 /// Why a validator could not judge: a kind, what was attempted, and the cause.
 pub type ValidatorError = SeamError;
 
-/// Judges documents: the plug-in for checks that neither a schema nor a rule can express.
+/// Judges documents: the plug-in for checks that neither a schema nor a rule that is data can express, and so the trait of rules in code. For
+/// a rule that is one closure see [`rule::from_fn`](crate::rule::from_fn). Also a reference, a `Box` or an `Arc` to one is a validator.
 ///
 /// Called by a [`Contract`](crate::Contract), from many threads at once, for documents that were read and are within its limits.
 ///
@@ -43,5 +44,21 @@ pub trait Validator: Send + Sync {
     /// may be remembered of what it said, and no two contracts that hold it count as the same.
     fn fingerprint(&self) -> Option<Digest>;
 }
+
+macro_rules! validates_behind {
+    ($($pointer:ty),+) => {
+        $(impl<V: Validator + ?Sized> Validator for $pointer {
+            fn validate(&self, document: &Document, findings: &mut Findings) -> Result<(), ValidatorError> {
+                (**self).validate(document, findings)
+            }
+
+            fn fingerprint(&self) -> Option<Digest> {
+                (**self).fingerprint()
+            }
+        })+
+    };
+}
+
+validates_behind!(&V, Box<V>, std::sync::Arc<V>);
 
 const _: Option<&dyn Validator> = None;

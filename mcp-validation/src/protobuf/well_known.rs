@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::reading::Reading;
 use super::scalar;
 use super::schema::{Kind, camel_case};
-use super::time;
+use crate::civil;
 
 /// A type with a form of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ impl Reading<'_, '_> {
     ) -> Result<Value, SeamError> {
         let shown = match known {
             WellKnown::Any => return self.show_any(raw, depth),
-            WellKnown::Timestamp => time::timestamp(integer(&raw, "seconds"), integer(&raw, "nanos")),
-            WellKnown::Duration => time::duration(integer(&raw, "seconds"), integer(&raw, "nanos")),
+            WellKnown::Timestamp => civil::timestamp(integer(&raw, "seconds"), integer(&raw, "nanos")),
+            WellKnown::Duration => civil::duration(integer(&raw, "seconds"), integer(&raw, "nanos")),
             WellKnown::FieldMask => mask(raw.get("paths")),
             WellKnown::Struct => raw.remove("fields").or_else(|| Some(Value::Object(Map::new()))),
             WellKnown::List => raw.remove("values").or_else(|| Some(Value::Array(Vec::new()))),
@@ -136,16 +136,16 @@ impl Reading<'_, '_> {
         let (read, wanted) = match known {
             WellKnown::Any => return self.read_any(value, depth),
             WellKnown::Timestamp => {
-                let read = text.and_then(time::read_timestamp);
+                let read = text.and_then(civil::read_timestamp);
                 (
-                    read.and_then(|(seconds, nanos)| time::timestamp(seconds, nanos)),
+                    read.and_then(|(seconds, nanos)| civil::timestamp(seconds, nanos)),
                     "a timestamp is a moment of RFC 3339 from the years 0001 to 9999, with at most 9 digits of a second",
                 )
             }
             WellKnown::Duration => {
-                let read = text.and_then(time::read_duration);
+                let read = text.and_then(civil::read_duration);
                 (
-                    read.and_then(|(seconds, nanos)| time::duration(seconds, nanos)),
+                    read.and_then(|(seconds, nanos)| civil::duration(seconds, nanos)),
                     "a duration is seconds with at most 9 digits behind the point and an 's', and is at most 10,000 years",
                 )
             }

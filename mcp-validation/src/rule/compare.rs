@@ -5,7 +5,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::pointer::Pointer;
 use crate::{canonical, number};
 
@@ -84,8 +84,9 @@ impl Rule {
 }
 
 impl Compare {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
-        let (left, right) = (Pointer::parse(&self.path)?, Pointer::parse(&self.other)?);
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
+        let left = Pointer::parse(&self.path).map_err(in_field("path"))?;
+        let right = Pointer::parse(&self.other).map_err(in_field("other"))?;
         let (shared, left, right) = Pointer::split_shared(&left, &right).ok_or_else(|| {
             format!(
                 "the paths {:?} and {:?} differ before their last '*', so no element belongs to another",

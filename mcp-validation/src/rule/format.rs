@@ -5,7 +5,7 @@ use mcp_core::{SeamError, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::pointer::Pointer;
 
 /// What stands at `path` is text of the form `format`.
@@ -42,6 +42,9 @@ pub enum FormatName {
     Hostname,
     /// Semantic versioning 2.0.0.
     Semver,
+    /// A licence expression of SPDX, such as `MIT OR Apache-2.0`, of identifiers that are listed there, deprecated ones included.
+    #[serde(alias = "spdx-license", alias = "spdx-expression")]
+    Spdx,
 }
 
 impl FormatName {
@@ -58,6 +61,7 @@ impl FormatName {
             Self::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
             Self::Hostname => is_hostname(text),
             Self::Semver => text.parse::<Version>().is_ok(),
+            Self::Spdx => super::spdx_expression::is_expression(text),
         }
     }
 }
@@ -74,6 +78,7 @@ impl fmt::Display for FormatName {
             Self::Ipv6 => "ipv6",
             Self::Hostname => "hostname",
             Self::Semver => "semver",
+            Self::Spdx => "spdx",
         })
     }
 }
@@ -87,8 +92,11 @@ impl Rule {
 }
 
 impl Format {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, format: self.format }))
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
+        Ok(Box::new(Ready {
+            path: Pointer::parse(&self.path).map_err(in_field("path"))?,
+            format: self.format,
+        }))
     }
 }
 
@@ -224,8 +232,7 @@ fn is_authority(text: &str) -> bool {
     let (host_fits, port) = match host.strip_prefix('[') {
         Some(literal) => {
             let Some((address, port)) = literal.split_once(']') else { return false };
-            let future = address.starts_with(['v', 'V']) && consists_of(address, b":");
-            (address.parse::<Ipv6Addr>().is_ok() || future, port)
+            (address.parse::<Ipv6Addr>().is_ok() || is_future_address(address), port)
         }
         None => {
             let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
@@ -235,6 +242,15 @@ fn is_authority(text: &str) -> bool {
     let port_fits =
         port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     consists_of(user, b":") && host_fits && port_fits
+}
+
+/// RFC 3986, appendix A: `IPvFuture`.
+fn is_future_address(text: &str) -> bool {
+    let Some((version, address)) = text.strip_prefix(['v', 'V']).and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
+    let hexadecimal = !version.is_empty() && version.bytes().all(|b| b.is_ascii_hexdigit());
+    hexadecimal && !address.is_empty() && !address.contains('%') && consists_of(address, b":")
 }
 
 /// Unreserved characters, sub-delimiters, percent-encoded bytes, and `more`.
@@ -299,6 +315,8 @@ mod tests {
                 "urn:oasis:names:specification:docbook:dtd:xml:4.1.2",
                 "http://u:p@h:1/a%20b?q=%2f#f",
                 "file:///etc/hosts",
+                "http://[v1.a:b]:80/",
+                "a:",
             ],
             &[
                 "",
@@ -313,6 +331,12 @@ mod tests {
                 "http://[::g]/",
                 "http://h/<x>",
                 "http://h/é",
+                "http://bücher.example/",
+                "http://[v.a]/",
+                "http://[v1.]/",
+                "http://[vz.a]/",
+                "http://[v1]/",
+                "http://[fe80::1%25eth0]/",
                 "http://h/a\\b",
             ],
         );
@@ -401,6 +425,7 @@ mod tests {
             &["", "-a", "a-", "a..b", "a.", "a_b", "ä.example"],
         );
         check(FormatName::Hostname, &[&"a".repeat(63)], &[&"a".repeat(64), &vec!["a"; 128].join(".")]);
+        check(FormatName::Spdx, &["MIT OR Apache-2.0"], &["MIT/Apache-2.0"]);
         check(FormatName::Semver, &["1.2.3", "1.0.0-rc.1+b"], &["1.2", "v1.2.3", "01.2.3"]);
     }
 

@@ -4,7 +4,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::pointer::Pointer;
 
 /// The length of what stands at `path` is between two bounds: characters of text (Unicode scalar values), elements of an array,
@@ -44,12 +44,12 @@ impl Rule {
 }
 
 impl Length {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
         let (minimum, maximum) = (self.minimum.unwrap_or(0), self.maximum.unwrap_or(u64::MAX));
         if minimum > maximum {
-            return Err(format!("no length is at least {minimum} and at most {maximum}"));
+            return Err(format!("no length is at least {minimum} and at most {maximum}").into());
         }
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, minimum, maximum }))
+        Ok(Box::new(Ready { path: Pointer::parse(&self.path).map_err(in_field("path"))?, minimum, maximum }))
     }
 }
 

@@ -4,7 +4,7 @@ use mcp_core::{Digest, SeamError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::canonical;
 use crate::pointer::Pointer;
 
@@ -33,17 +33,26 @@ impl Rule {
 }
 
 impl OneOf {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
         if self.values.is_empty() {
-            return Err("it lists no value, so that nothing could be one of them".to_owned());
+            return Err(in_field("values")(
+                "it lists no value, so that nothing could be one of them".to_owned(),
+            ));
         }
         for value in &self.values {
             crate::scan::scan_value(value, crate::Limits::DEEPEST).map_err(|_| {
-                format!("one of its values is nested more than {} deep", crate::Limits::DEEPEST)
+                in_field("values")(format!(
+                    "one of its values is nested more than {} deep",
+                    crate::Limits::DEEPEST
+                ))
             })?;
         }
         let admitted = self.values.iter().map(|value| canonical::digest(value).0).collect();
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, admitted, expected: shown(&self.values) }))
+        Ok(Box::new(Ready {
+            path: Pointer::parse(&self.path).map_err(in_field("path"))?,
+            admitted,
+            expected: shown(&self.values),
+        }))
     }
 }
 

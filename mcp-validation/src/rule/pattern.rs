@@ -3,7 +3,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::Limits;
 use crate::pointer::Pointer;
 
@@ -30,17 +30,28 @@ impl Rule {
 }
 
 impl Pattern {
-    pub(super) fn prepare(&self, limits: &Limits) -> Result<Box<dyn Prepared>, String> {
+    pub(super) fn prepare(&self, limits: &Limits) -> Result<Box<dyn Prepared>, Refusal> {
         let regex = RegexBuilder::new(&self.pattern)
             .size_limit(limits.max_pattern_bytes)
             .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(max_bytes) => {
-                    format!("the pattern takes more than {max_bytes} bytes when compiled, simplify it or raise max_pattern_bytes")
-                }
-                other => format!("the pattern cannot be read: {}", last_line(&other.to_string())),
-            })?;
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, regex, shown: super::shown(&self.pattern) }))
+            .map_err(|error| in_field("pattern")(unreadable(&error)))?;
+        Ok(Box::new(Ready {
+            path: Pointer::parse(&self.path).map_err(in_field("path"))?,
+            regex,
+            shown: super::shown(&self.pattern),
+        }))
+    }
+}
+
+/// Why a pattern is refused.
+pub(super) fn unreadable(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(max_bytes) => {
+            format!(
+                "the pattern takes more than {max_bytes} bytes when compiled, simplify it or raise max_pattern_bytes"
+            )
+        }
+        other => format!("the pattern cannot be read: {}", last_line(&other.to_string())),
     }
 }
 

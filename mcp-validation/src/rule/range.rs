@@ -5,7 +5,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::number::compare;
 use crate::pointer::Pointer;
 
@@ -65,21 +65,21 @@ impl Rule {
 }
 
 impl Range {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
         if self.unusable {
-            return Err("a bound is infinite or no number, leave it out instead".to_owned());
+            return Err("a bound is infinite or no number, leave it out instead".into());
         }
         let mut bounds = Vec::new();
         let all = [
-            (&self.minimum, "at least", [Ordering::Greater, Ordering::Equal].as_slice()),
-            (&self.exclusive_minimum, "more than", &[Ordering::Greater]),
-            (&self.maximum, "at most", &[Ordering::Less, Ordering::Equal]),
-            (&self.exclusive_maximum, "less than", &[Ordering::Less]),
+            ("minimum", &self.minimum, "at least", [Ordering::Greater, Ordering::Equal].as_slice()),
+            ("exclusive_minimum", &self.exclusive_minimum, "more than", &[Ordering::Greater]),
+            ("maximum", &self.maximum, "at most", &[Ordering::Less, Ordering::Equal]),
+            ("exclusive_maximum", &self.exclusive_maximum, "less than", &[Ordering::Less]),
         ];
-        for (number, words, admitted) in all {
+        for (name, number, words, admitted) in all {
             if let Some(number) = number {
                 if compare(number, number).is_none() {
-                    return Err(format!("the bound {number} is too large to compare with"));
+                    return Err(in_field(name)(format!("the bound {number} is too large to compare with")));
                 }
                 bounds.push(AgainstBound { number: number.clone(), words, admitted });
             }
@@ -90,11 +90,11 @@ impl Range {
                     || self.exclusive_maximum.as_ref() == Some(high);
                 let order = compare(low, high);
                 if order == Some(Ordering::Greater) || (order == Some(Ordering::Equal) && exclusive) {
-                    return Err(format!("no number lies between {low} and {high}"));
+                    return Err(format!("no number lies between {low} and {high}").into());
                 }
             }
         }
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, bounds }))
+        Ok(Box::new(Ready { path: Pointer::parse(&self.path).map_err(in_field("path"))?, bounds }))
     }
 }
 

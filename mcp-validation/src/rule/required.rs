@@ -2,7 +2,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::pointer::Pointer;
 
 /// Something other than null stands at `path`.
@@ -23,8 +23,8 @@ impl Rule {
 }
 
 impl Required {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)? }))
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
+        Ok(Box::new(Ready { path: Pointer::parse(&self.path).map_err(in_field("path"))? }))
     }
 }
 

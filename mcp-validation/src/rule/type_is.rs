@@ -4,7 +4,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::number;
 use crate::pointer::Pointer;
 
@@ -80,13 +80,13 @@ impl Rule {
 }
 
 impl TypeIs {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
         if self.types.is_empty() {
-            return Err("it names no type, so that nothing could be of it".to_owned());
+            return Err(in_field("types")("it names no type, so that nothing could be of it".to_owned()));
         }
         let names: Vec<String> = self.types.iter().map(ToString::to_string).collect();
         Ok(Box::new(Ready {
-            path: Pointer::parse(&self.path)?,
+            path: Pointer::parse(&self.path).map_err(in_field("path"))?,
             types: self.types.clone(),
             expected: names.join(" or "),
         }))

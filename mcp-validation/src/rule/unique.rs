@@ -4,7 +4,7 @@ use mcp_core::SeamError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, Prepared, Rule, Sight};
+use super::{Check, Prepared, Refusal, Rule, Sight, in_field};
 use crate::canonical;
 use crate::pointer::{Pointer, push_segment};
 
@@ -35,8 +35,11 @@ impl Rule {
 }
 
 impl Unique {
-    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, String> {
-        Ok(Box::new(Ready { path: Pointer::parse(&self.path)?, by: Pointer::parse_single(&self.by)? }))
+    pub(super) fn prepare(&self) -> Result<Box<dyn Prepared>, Refusal> {
+        Ok(Box::new(Ready {
+            path: Pointer::parse(&self.path).map_err(in_field("path"))?,
+            by: Pointer::parse_single(&self.by).map_err(in_field("by"))?,
+        }))
     }
 }
 

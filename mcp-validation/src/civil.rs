@@ -1,15 +1,15 @@
-//! `google.protobuf.Timestamp` and `Duration` as text, and back.
+//! Moments and durations as text, and back, in the calendar of RFC 3339.
 
 use serde_json::Value;
 
-const SECONDS_PER_DAY: i64 = 86_400;
+pub(crate) const SECONDS_PER_DAY: i64 = 86_400;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
-const MOMENTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+pub(crate) const MOMENTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 /// About 10,000 years.
-const MAX_DURATION: u64 = 315_576_000_000;
+pub(crate) const MAX_DURATION: u64 = 315_576_000_000;
 
 /// Days since 1970-01-01, in the calendar of RFC 3339. After Howard Hinnant, "chrono-compatible low-level date algorithms".
-const fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
@@ -17,7 +17,7 @@ const fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-const fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) const fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
@@ -40,7 +40,7 @@ fn fraction(nanos: i64) -> String {
 }
 
 /// A moment of RFC 3339 in UTC; `None` where there is none.
-pub(super) fn timestamp(seconds: i64, nanos: i64) -> Option<Value> {
+pub(crate) fn timestamp(seconds: i64, nanos: i64) -> Option<Value> {
     if !MOMENTS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
         return None;
     }
@@ -54,7 +54,7 @@ pub(super) fn timestamp(seconds: i64, nanos: i64) -> Option<Value> {
 }
 
 /// Seconds and an `s`; `None` where they are too many or the signs disagree.
-pub(super) fn duration(seconds: i64, nanos: i64) -> Option<Value> {
+pub(crate) fn duration(seconds: i64, nanos: i64) -> Option<Value> {
     let agree = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
     if !agree || seconds.unsigned_abs() > MAX_DURATION || nanos.unsigned_abs() >= 1_000_000_000 {
         return None;
@@ -86,7 +86,7 @@ fn nanos(text: &mut &str) -> Option<i64> {
     Some(number(text, digits)? * 10_i64.pow(scale))
 }
 
-pub(super) fn read_timestamp(text: &str) -> Option<(i64, i64)> {
+pub(crate) fn read_timestamp(text: &str) -> Option<(i64, i64)> {
     let text = &mut &*text;
     let year = number(text, 4)?;
     mark(text, '-')?;
@@ -116,7 +116,8 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i64)> {
     Some((midnight * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset, nanos))
 }
 
-pub(super) fn read_duration(text: &str) -> Option<(i64, i64)> {
+#[cfg(any(feature = "protobuf", test))]
+pub(crate) fn read_duration(text: &str) -> Option<(i64, i64)> {
     let text = &mut &*text;
     let sign = if mark(text, '-').is_some() { -1 } else { 1 };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
