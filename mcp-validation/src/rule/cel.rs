@@ -11,8 +11,8 @@
 //!     .variable("net", "doc.lines.map(line, line.price * line.quantity).sum()")
 //!     .message_cel("'expected ' + string(net + doc.tax) + ', not ' + string(doc.total)");
 //! let contract = Contract::builder().rule(sum).build()?;
-//! let order = r#"{"total": 9, "tax": 1.5, "lines": [{"price": 2.5, "quantity": 3}]}"#;
-//! assert_eq!(contract.validate(&Document::json(order))?.findings[0].message, "expected 9, not 9");
+//! let order = r#"{"total": 8, "tax": 1.5, "lines": [{"price": 2.5, "quantity": 3}]}"#;
+//! assert_eq!(contract.validate(&Document::json(order))?.findings[0].message, "expected 9, not 8");
 //! # Ok::<(), mcp_validation::ValidationError>(())
 //! ```
 //!

@@ -27,7 +27,7 @@ use crate::{Limits, ValidationError};
 /// let contract = Contract::builder().rules(RuleSet::from_json(text)?).build()?;
 ///
 /// let error = RuleSet::from_json(r#"[{"name": "code", "check": {"pattern": {"path": "/code", "pattern": "("}}}]"#);
-/// let expected = "read rules, line 1, column 66, /0/check/pattern/pattern: the pattern cannot be read: unclosed group";
+/// let expected = "read rules, line 1, column 69, /0/check/pattern/pattern: the pattern cannot be read: unclosed group";
 /// assert_eq!(error.expect_err("refused").to_string(), expected);
 /// # Ok::<(), mcp_validation::ValidationError>(())
 /// ```

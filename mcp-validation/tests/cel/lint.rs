@@ -65,7 +65,7 @@ fn types_that_cannot_fit_are_found() {
         ("doc[true] == 1", "1:5: the index must be number or string, not bool"),
         ("size(1) == 1", "1:6: size() needs string or bytes or list or map, not int"),
         ("[1, 2].all(x, x + 1)", "1:17: this loop needs bool, not int"),
-        ("1.all(x, true)", "1:1: a name or another number follows"),
+        ("1.all(x, true)", "1:3: all() needs list or map, not int"),
         ("(1).all(x, true)", "1:5: all() needs list or map, not int"),
         ("['a'].sum() == 1", "1:7: sum() needs a list of number or duration, not of string"),
         ("[1, 2].map(x, string(x)).avg() == 1", "1:26: avg() needs a list of number, not of string"),
