@@ -35,7 +35,8 @@
 //! - What comes of it: [`Findings`] while judging, then a [`Report`]; [`ValidationError`] when it could not be judged.
 //! - What can be plugged in: [`Validator`] for checks in code, [`SchemaFormat`] with its [`CompiledSchema`] for kinds of schema. `JsonSchema` is the one that is
 //!   built in (feature `json-schema`, on by default), `Protobuf` another (feature `protobuf`).
-//! - [`rule`]: checks that are data.
+//! - [`rule`]: checks that are data, CEL expressions among them (feature `cel`), read from JSON or YAML (feature `yaml`), enforced or only
+//!   observed; and rules that are closures.
 //! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
 //! - [`Mode`] and [`Compatibility`]: whether one version of a schema can take the place of another, and each [`Break`] where not.
 //! - [`ValidationEngine`]: contracts by subject and version, with events, [`Stats`], and verdicts that are

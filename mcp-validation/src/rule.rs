@@ -2,6 +2,9 @@
 //!
 //! A rule looks at the places that a path names: a JSON Pointer in which `*` stands for every element of an array. Null counts as
 //! absent, and what is absent is the business of `required` alone; a value of another type than a rule is made for is a finding.
+//!
+//! Expressions (feature `cel`) say what no single check does. [`RuleSet`] reads rules from JSON and YAML. A rule that needs code is a
+//! [`Validator`]: as a closure by [`from_fn`], or as a type of its own.
 
 #[cfg(feature = "cel")]
 pub mod cel;

@@ -51,8 +51,8 @@
 //! # What it costs
 //! A step for each part that is evaluated and each element that is looked at, and one for 64 bytes of text, so that nested loops end as
 //! `Exhausted`. What one evaluation builds is bounded by four times `max_document_bytes`. An expression has at most 16 KiB and nests at most
-//! 64 deep; chains of one operator nest once. A variable is evaluated when it is first used, and once for each look; it may use the others, not
-//! in a circle.
+//! 32 deep; chains of one operator nest once. A variable is evaluated when it is first used, after those that it uses itself, and once for each
+//! place that is looked at; variables may use one another, not in a circle.
 
 mod ast;
 mod call;
@@ -173,7 +173,15 @@ impl Fault {
 /// What the expressions of one rule may use, while they are checked.
 pub(super) struct Scope {
     names: Names,
-    variables: Vec<Expr>,
+    variables: Vec<Variable>,
+}
+
+/// A variable, checked.
+#[derive(Debug)]
+struct Variable {
+    expr: Expr,
+    /// The variables that it uses, and that those use, each behind what it needs: none is evaluated inside another one, which bounds the stack.
+    needs: Box<[usize]>,
 }
 
 /// The most variables of one rule.
@@ -216,10 +224,26 @@ impl Scope {
             let (name, text, ast) = open.swap_remove(ready);
             let (expr, known) =
                 lower::lower(&ast, &scope.names).map_err(|fault| refuse(name, fault.show(text)))?;
+            let needs = scope.needs(&ast.free_names());
             scope.names.variables.push((name.clone(), scope.variables.len(), known));
-            scope.variables.push(expr);
+            scope.variables.push(Variable { expr, needs });
         }
         Ok(scope)
+    }
+
+    /// The variables among `names`, and what they need.
+    fn needs(&self, names: &BTreeSet<&str>) -> Box<[usize]> {
+        let mut needs = BTreeSet::new();
+        for (name, index, _) in &self.names.variables {
+            if names.contains(name.as_str()) {
+                needs.insert(*index);
+                needs.extend(
+                    self.variables.get(*index).into_iter().flat_map(|variable| variable.needs.iter()),
+                );
+            }
+        }
+        // Each was added behind those that it uses.
+        needs.into_iter().collect()
     }
 
     /// The condition of a rule.
@@ -245,14 +269,14 @@ impl Scope {
 
     /// The variables, for the programs that were made.
     pub(super) fn into_variables(self, limits: &Limits) -> Variables {
-        Variables { exprs: self.variables, limits: limits.clone() }
+        Variables { all: self.variables, limits: limits.clone() }
     }
 }
 
 /// The variables of a rule, checked, and what an evaluation may cost.
 #[derive(Debug)]
 pub(super) struct Variables {
-    exprs: Vec<Expr>,
+    all: Vec<Variable>,
     limits: Limits,
 }
 
@@ -273,7 +297,7 @@ impl Program {
         meter: &Meter,
     ) -> Result<Result<bool, String>, SeamError> {
         let place = Place { doc, value: Some(value), path: "" };
-        let evaluated = Run::new(place, &variables.exprs, meter, &variables.limits).value(&self.expr)?;
+        let evaluated = Run::new(place, &variables.all, meter, &variables.limits).value(&self.expr)?;
         Ok(match evaluated {
             Ok(Val::Bool(truth)) => Ok(truth),
             Ok(other) => Err(format!("the rule gives {}, neither true nor false", other.kind().alone())),
@@ -292,7 +316,7 @@ impl Program {
     ) -> Option<String> {
         let place = Place { doc, value, path };
         // What is spent stays spent, so that steps which run out here end the judgement.
-        match Run::new(place, &variables.exprs, meter, &variables.limits).value(&self.expr) {
+        match Run::new(place, &variables.all, meter, &variables.limits).value(&self.expr) {
             Ok(Ok(Val::Text(text))) => Some(super::shown(&text)),
             _ => None,
         }

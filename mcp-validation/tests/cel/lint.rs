@@ -72,6 +72,7 @@ fn types_that_cannot_fit_are_found() {
         ("doc.at.getHours() == 1", "1:1: getHours() needs timestamp or duration, not"),
         ("doc.at < timestamp('2026-01-01T00:00:00Z')", "1:8: '<' does not fit"),
         ("{[1]: 2} == {}", "1:2: the key of a map needs"),
+        ("{1.5: 2} == {}", "1:2: the key of a map needs bool or int or uint or string, not double"),
     ]);
     assert!(
         refusal("doc.at < timestamp('2026-01-01T00:00:00Z')")
@@ -139,7 +140,7 @@ fn what_is_no_expression_is_refused_where_it_ends() {
         ("if == 1", "1:1: the name \"if\" is reserved"),
         (
             "google.protobuf.Duration{seconds: 1} == 1",
-            "1:25: expected an operator, since messages are not made here",
+            "1:25: expected an operator (messages are not made here), found \"{\"",
         ),
         ("`a` == 1", "1:1: expected a value, found `a`"),
         ("doc.`a == 1", "1:5: this back-quote is not closed"),

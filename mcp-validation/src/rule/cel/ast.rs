@@ -8,7 +8,7 @@ use super::kind::Kind;
 use super::time::{Moment, Span};
 
 /// How deep expressions may stand inside one another: this bounds the stack of everything that walks them.
-pub(super) const MAX_DEPTH: u32 = 64;
+pub(super) const MAX_DEPTH: u32 = 32;
 
 /// A part of an expression.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::ast::Literal;
 use super::expr::{Expr, Loop, Move, Node, Range};
 use super::kind::Kind;
 use super::value::{Held, Val, scalar_order};
-use super::{Fault, call, operate};
+use super::{Fault, Variable, call, operate};
 use crate::meter::{Meter, text_steps};
 
 /// What a value in a list takes, in bytes; what stands in front of each thing that is made is not more.
@@ -20,7 +20,7 @@ pub(super) struct Run<'v, 'm> {
     doc: &'v Value,
     value: Option<&'v Value>,
     path: &'m str,
-    variables: &'v [Expr],
+    variables: &'v [Variable],
     /// What the variables are, as far as they were asked for.
     known: Vec<Option<Result<Val<'v>, Fault>>>,
     locals: Vec<Val<'v>>,
@@ -50,7 +50,7 @@ pub(super) type Evaluated<'v> = Result<Val<'v>, Fault>;
 impl<'v, 'm> Run<'v, 'm> {
     pub(super) fn new(
         place: Place<'v, 'm>,
-        variables: &'v [Expr],
+        variables: &'v [Variable],
         meter: &'m Meter,
         limits: &crate::Limits,
     ) -> Self {
@@ -203,7 +203,7 @@ impl<'v, 'm> Run<'v, 'm> {
         }
     }
 
-    /// Each variable is evaluated when it is first asked for, and once.
+    /// Each variable is evaluated when it is first asked for, and once. What it needs goes before it.
     fn variable(&mut self, index: usize, at: u32) -> Evaluated<'v> {
         if self.known.is_empty() {
             self.known.resize_with(self.variables.len(), || None);
@@ -211,17 +211,33 @@ impl<'v, 'm> Run<'v, 'm> {
         if let Some(Some(known)) = self.known.get(index) {
             return known.clone();
         }
-        let Some(expr) = self.variables.get(index) else {
+        let variables = self.variables;
+        let Some(variable) = variables.get(index) else {
             return Err(Fault::new(at, "a variable of the rule is missing"));
         };
         let (base, built) = (std::mem::replace(&mut self.base, self.locals.len()), self.built);
-        let value = self.eval(expr).map_err(|fault| Fault { at, ..fault });
+        for index in variable.needs.iter().chain([&index]) {
+            if let Some(variable) = variables.get(*index)
+                && matches!(self.known.get(*index), Some(None))
+            {
+                // Where it failed in its own text says nothing in that of whoever asks.
+                let value = self.eval(&variable.expr).map_err(|fault| Fault { at, ..fault });
+                let stops = matches!(&value, Err(fault) if fault.stops);
+                if let Some(known) = self.known.get_mut(*index) {
+                    *known = Some(value);
+                }
+                if stops {
+                    break;
+                }
+            }
+        }
         self.base = base;
         self.held = self.held.saturating_add(self.built.saturating_sub(built));
-        if let Some(known) = self.known.get_mut(index) {
-            *known = Some(value.clone());
+        match self.known.get(index) {
+            Some(Some(known)) => known.clone(),
+            // What it needs has stopped the evaluation.
+            _ => Err(Fault::stop()),
         }
-        value
     }
 
     fn walk(&mut self, base: &'v Expr, moves: &'v [Move]) -> Evaluated<'v> {

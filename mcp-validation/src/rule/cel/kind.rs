@@ -85,7 +85,7 @@ impl Kinds {
     pub(super) const INTEGER: Self = Self::INT.or(Self::UINT);
     pub(super) const NUMBER: Self = Self::INTEGER.or(Self::DOUBLE);
     /// What can be a key of a map.
-    pub(super) const KEY: Self = Self::BOOL.or(Self::NUMBER).or(Self::TEXT);
+    pub(super) const KEY: Self = Self::BOOL.or(Self::INTEGER).or(Self::TEXT);
     /// What stands in a JSON document.
     pub(super) const JSON: Self =
         Self::NULL.or(Self::BOOL).or(Self::NUMBER).or(Self::TEXT).or(Self::LIST).or(Self::MAP);

@@ -163,7 +163,7 @@ impl Lowering<'_> {
                         keys = keys.or(if known.kinds.is_within(Kinds::JSON) && known.is_of_document() {
                             Kinds::TEXT
                         } else {
-                            Kinds::KEY
+                            Kinds::KEY.or(Kinds::DOUBLE)
                         });
                     }
                     if keys == Kinds::NONE {

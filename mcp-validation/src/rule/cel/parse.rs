@@ -230,7 +230,7 @@ impl Parser {
                     let arguments = self.list(")")?;
                     ast = Ast::new(at, Shape::Method(Box::new(ast), name, arguments))?;
                 } else if self.sees("{") {
-                    return Err(self.unexpected("an operator, since messages are not made here,"));
+                    return Err(self.unexpected("an operator (messages are not made here)"));
                 } else {
                     ast = ast.walk(Step::Field(at, name))?;
                 }
@@ -326,7 +326,7 @@ impl Parser {
             return Ast::new(at, Shape::Call(name, arguments));
         }
         if self.sees("{") {
-            return Err(self.unexpected("an operator, since messages are not made here,"));
+            return Err(self.unexpected("an operator (messages are not made here)"));
         }
         Ast::new(at, Shape::Name(name))
     }
