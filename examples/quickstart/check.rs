@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mcp_core::{Finding, Severity};
-use mcp_validation::quality::{Quality, QualityPolicy, QualitySummary};
+use mcp_validation::quality::{Quality, QualityPolicy, QualitySummary, Score, Unlisted};
 use mcp_validation::{Document, ValidationError};
 
 use crate::contracts;
@@ -56,12 +56,12 @@ pub fn check(crates: &[Crate]) -> Result<Checking, ValidationError> {
         policy = policy.complete(pointer(field));
     }
     let quality = Quality::new(policy)?.contract(std::sync::Arc::clone(&contract));
-    let mut state = quality.state();
+    let mut pass = quality.pass()?;
     let (mut invalid, mut findings) = (Vec::new(), BTreeMap::new());
     for one in crates {
         let document = Document::from(one.json.clone());
         let report = contract.validate(&document)?;
-        quality.observe(&mut state, &document)?;
+        pass.record(&document, &mut Unlisted)?;
         if let Some(error) = report.of_severity(Severity::Error).next().filter(|_| !report.valid) {
             invalid.push((one.file_name(), error.to_string()));
         }
@@ -69,7 +69,29 @@ pub fn check(crates: &[Crate]) -> Result<Checking, ValidationError> {
     }
     let mut findings: Vec<Frequency> = findings.into_values().collect();
     findings.sort_by(|a, b| (b.manifests, a.severity, &a.code).cmp(&(a.manifests, b.severity, &b.code)));
-    Ok(Checking { invalid, findings, quality: state.summary() })
+    Ok(Checking { invalid, findings, quality: quality.summary(&pass.finish())? })
+}
+
+impl Checking {
+    /// The score of a check of the quality policy.
+    pub fn score(&self, target: &str) -> Option<Score> {
+        self.quality.check(target).map(|check| check.score)
+    }
+
+    /// In how many manifests a field of `[package]` is there.
+    pub fn completeness(&self, field: &str) -> Option<Score> {
+        self.score(&format!("completeness:{}", pointer(field)))
+    }
+
+    /// How many manifests are valid.
+    pub fn validity(&self) -> Option<Score> {
+        self.score("validity:contract")
+    }
+
+    /// How many manifests share their key with no other.
+    pub fn uniqueness(&self) -> Option<Score> {
+        self.score(&format!("uniqueness:{KEY}"))
+    }
 }
 
 /// Where a field of `[package]` stands.

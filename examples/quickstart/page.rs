@@ -4,7 +4,7 @@ use mcp_core::Timestamp;
 use mcp_registry::Stats;
 use mcp_validation::quality::Score;
 
-use crate::check::{Checking, FIELDS, KEY, pointer};
+use crate::check::{Checking, FIELDS};
 use crate::prove::Proof;
 use crate::publish::Publishing;
 use crate::read::Reading;
@@ -46,9 +46,9 @@ impl Story {
 
     /// The page.
     pub fn page(&self, made_at: Timestamp) -> Page {
-        let quality = &self.checking.quality;
+        let checking = &self.checking;
         let archives = self.reading.crates.len() + self.reading.unreadable.len();
-        let valid = quality.validity.map_or_else(|| "n/a".to_owned(), |score| score.to_string());
+        let valid = checking.validity().map_or_else(|| "n/a".to_owned(), |score| score.to_string());
         let stored = format!("stored, for {} of artifacts", megabytes(self.stats.logical_bytes));
         let tiles = [
             ("archives read", format!("{} of {archives}", self.reading.crates.len())),
@@ -90,18 +90,16 @@ impl Story {
     }
 
     fn quality(&self) -> Vec<(String, Vec<Bar>)> {
-        let quality = &self.checking.quality;
+        let checking = &self.checking;
         let bar = |label: &str, score: Score| Bar {
             label: label.to_owned(),
             numerator: score.numerator,
             denominator: score.denominator,
         };
-        let complete = FIELDS
-            .iter()
-            .filter_map(|field| Some(bar(field, *quality.completeness.get(&pointer(field))?)))
-            .collect();
-        let valid = quality.validity.map(|score| bar("valid", score)).into_iter().collect();
-        let unique = quality.uniqueness.get(KEY).and_then(|key| key.unique);
+        let complete =
+            FIELDS.iter().filter_map(|field| Some(bar(field, checking.completeness(field)?))).collect();
+        let valid = checking.validity().map(|score| bar("valid", score)).into_iter().collect();
+        let unique = checking.uniqueness();
         let unique = unique.map(|score| bar("name and version", score)).into_iter().collect();
         vec![
             ("Completeness, by field".to_owned(), complete),

@@ -2,7 +2,7 @@
 
 use mcp_registry::Stats;
 
-use crate::check::{Checking, FIELDS, KEY, pointer};
+use crate::check::{Checking, FIELDS};
 use crate::editions::Published;
 use crate::folder::Folder;
 use crate::page::Story;
@@ -30,9 +30,8 @@ pub fn reading(reading: &Reading, screen: &Screen) {
 
 /// The manifests.
 pub fn checking(checking: &Checking, screen: &Screen) {
-    let quality = &checking.quality;
     screen.heading("2. Validate them, and measure their quality");
-    if let Some(valid) = quality.validity {
+    if let Some(valid) = checking.validity() {
         let share = percent(valid.numerator, valid.denominator);
         screen.line(&format!("{valid} manifests are valid ({share})"));
     }
@@ -44,15 +43,15 @@ pub fn checking(checking: &Checking, screen: &Screen) {
     }
     screen.line("completeness, by field");
     for field in FIELDS {
-        if let Some(score) = quality.completeness.get(&pointer(field)) {
+        if let Some(score) = checking.completeness(field) {
             screen.share(field, score.numerator, score.denominator);
         }
     }
     screen.line("validity and uniqueness");
-    if let Some(score) = quality.validity {
+    if let Some(score) = checking.validity() {
         screen.share("valid", score.numerator, score.denominator);
     }
-    if let Some(score) = quality.uniqueness.get(KEY).and_then(|key| key.unique) {
+    if let Some(score) = checking.uniqueness() {
         screen.share("name and version", score.numerator, score.denominator);
     }
 }

@@ -99,11 +99,29 @@ pub enum ValidationError {
         /// What is wrong.
         reason: String,
     },
-    /// Two quality states were made under different policies.
+    /// A quality state was made under another policy.
     #[error(
-        "merge two quality states: they were made under different policies, so their counts do not mean the same"
+        "use a quality state: it was made under another policy or contract, so its counts do not mean the same"
     )]
     PolicyMismatch,
+    /// A saved quality state is not as it was written.
+    #[error("load a quality state: {reason}, make it again from the records")]
+    DamagedState {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Records could not be read; the source says why.
+    #[error("read records to measure their quality")]
+    NotRead {
+        /// What was wrong.
+        source: SeamError,
+    },
+    /// The sink for failing records did not take one; the source says why.
+    #[error("tell that a record fails a check")]
+    NotTaken {
+        /// What the sink said.
+        source: SeamError,
+    },
     /// No schema format of this name was registered.
     #[error("find the schema format {format}: nothing is registered under this name, register it first")]
     UnknownFormat {
@@ -214,7 +232,10 @@ impl ValidationError {
             | Self::PolicyMismatch
             | Self::Incompatible { .. }
             | Self::Undecided { .. } => ErrorKind::Conflict,
+            Self::DamagedState { .. } => ErrorKind::Corrupt,
             Self::BrokenSchema { source, .. }
+            | Self::NotRead { source }
+            | Self::NotTaken { source }
             | Self::NotJudged { source }
             | Self::NotStored { source }
             | Self::NotOpened { source } => source.kind(),

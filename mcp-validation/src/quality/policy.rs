@@ -1,26 +1,54 @@
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use mcp_core::{Digest, Digester, ErrorKind, Name, SeamError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::state::QualityState;
-use super::uniqueness::KeyPath;
-use crate::pointer::Pointer;
-use crate::{Contract, ValidationError};
+use super::FieldType;
+use crate::rule::Rule;
 
-/// What is measured: data, to be kept beside the records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is measured, what is expected of it, and what it may cost: data, to be kept beside the records.
+///
+/// Fields are named by JSON Pointers; a column of a table by a pointer of one segment, as in `/price`. Null is not there; in CSV, the
+/// texts of `nulls` are null.
+///
+/// Each check has a target: its dimension, a colon, and its field or name, as in `completeness:/email`. Weights and thresholds name such
+/// targets, or a whole dimension (`completeness`), or `overall`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QualityPolicy {
-    /// JSON Pointers to the fields that should be there in every record. Null is not there; an empty text is.
+    /// Completeness: fields that should be there in every record.
     pub complete: Vec<String>,
-    /// Keys that no two records should share.
+    /// Consistency: what the values of fields should be. In CSV, it is also how their cells are read.
+    pub types: BTreeMap<String, FieldType>,
+    /// Consistency: rules that relate fields of one record to each other.
+    pub consistent: Vec<Rule>,
+    /// Accuracy: agreement with declared rules, or with a reference set.
+    pub accurate: Vec<Accuracy>,
+    /// Timeliness: how late moments may be.
+    pub timely: Vec<Timeliness>,
+    /// Uniqueness: keys that no two records should share.
     pub unique: Vec<Key>,
-    /// How many different values of one key are told apart, about 100 bytes of memory for each. Uniqueness is exact up to this
-    /// number, and not known beyond it.
+    /// Which figures are made of which fields, checked or not.
+    pub profile: Profile,
+    /// The field whose value tells failing records apart; they have their number besides.
+    pub id: Option<String>,
+    /// Cells of CSV that say that nothing is there.
+    pub nulls: Vec<String>,
+    /// How much a target counts, unless 1: a check within its dimension, a dimension within the overall score.
+    pub weights: BTreeMap<String, f64>,
+    /// What a target's score should reach.
+    pub thresholds: BTreeMap<String, Threshold>,
+    /// How far things may change from one time to the next.
+    pub changes: Changes,
+    /// How many different values of one key are told apart, about 30 bytes of memory for each and worker. Uniqueness is exact up to this
+    /// number, and estimated from a sample of this size beyond it.
     pub max_distinct: u64,
+    /// The same for the figures of one field, about 150 bytes for each and worker: distinct values, quantiles, most frequent values.
+    pub max_values: u64,
+    /// The most fields that are looked at; a table with more columns, or a policy with more fields, is refused. Of JSON records, further
+    /// fields have no figures.
+    pub max_fields: u32,
 }
 
 /// One or more fields that identify a record together.
@@ -28,16 +56,134 @@ pub struct QualityPolicy {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Key {
-    /// What it is called, in the form of a [`Name`].
+    /// What it is called, in the form of a [`Name`](mcp_core::Name).
     pub name: String,
-    /// JSON Pointers to its fields. A record that lacks one has no such key.
+    /// Its fields. A record that lacks one has no such key.
     pub fields: Vec<String>,
 }
 
+/// What accuracy is measured by. Without something to compare with, it can only be agreement with what was declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Accuracy {
+    /// A declared rule. Of the records that have all fields it names, or of all readable ones where it does not say which those are.
+    Rule(Rule),
+    /// A reference set of values: of the records that have the field.
+    Allowed(Allowed),
+    /// A reference set by key: of the records that have the field and whose key is in the set.
+    Lookup(Lookup),
+}
+
+/// The values that a field may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Allowed {
+    /// What the check is called, in the form of a [`Name`](mcp_core::Name).
+    pub name: String,
+    /// Which field.
+    pub field: String,
+    /// Its values.
+    pub values: Vec<Value>,
+}
+
+/// The value that a field should have, by another field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Lookup {
+    /// What the check is called, in the form of a [`Name`](mcp_core::Name).
+    pub name: String,
+    /// The field whose value is looked up.
+    pub key: String,
+    /// The field that should have what is found.
+    pub field: String,
+    /// What should stand there, by key: the key as a cell would be written.
+    pub entries: BTreeMap<String, Value>,
+}
+
+/// How late the moments of a field may be: of the records that have such a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Timeliness {
+    /// What the check is called, in the form of a [`Name`](mcp_core::Name).
+    pub name: String,
+    /// The field, a date or a timestamp; declared as such unless `types` declares another type.
+    pub field: String,
+    /// How many seconds old it may be when it is looked at, by the clock that is lent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
+    /// No later than this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<mcp_core::Timestamp>,
+}
+
+/// Which figures are made of which fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Profile {
+    /// Of these.
+    pub fields: Vec<String>,
+    /// Of every column, and of every member of a JSON record.
+    pub all: bool,
+    /// Which quantiles, from 0 to 1.
+    pub quantiles: Vec<f64>,
+    /// How many of the most frequent values. These show what the records hold; 0 keeps none.
+    pub frequent: u32,
+}
+
+/// What a score should reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Threshold {
+    /// Below this share it is a warning.
+    pub warn: Option<f64>,
+    /// Below this share it fails.
+    pub fail: Option<f64>,
+}
+
+/// How far things may change from one time to the next. What goes further fails.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Changes {
+    /// By how much the share of a target may fall, as `{"completeness:/email": 0.02}`.
+    pub drops: BTreeMap<String, f64>,
+    /// By which share of itself before the mean of a field may move, as `{"/price": 0.1}`.
+    pub means: BTreeMap<String, f64>,
+    /// By which share of itself before the number of records may fall.
+    pub records: Option<f64>,
+    /// Fields in which no value may be new.
+    pub new_values: Vec<String>,
+    /// Fields from which no value may go.
+    pub missing_values: Vec<String>,
+}
+
 impl Default for QualityPolicy {
-    /// Nothing is measured but how many records there are; one million values of a key.
+    /// Nothing is measured but how many records there are. One million values of a key, 16,384 of a field, 1,000 fields; the texts that are
+    /// null are the empty one, `NA`, `N/A`, `NULL`, `null`, `NaN` and `nan`.
     fn default() -> Self {
-        Self { complete: Vec::new(), unique: Vec::new(), max_distinct: 1_000_000 }
+        Self {
+            complete: Vec::new(),
+            types: BTreeMap::new(),
+            consistent: Vec::new(),
+            accurate: Vec::new(),
+            timely: Vec::new(),
+            unique: Vec::new(),
+            profile: Profile::default(),
+            id: None,
+            nulls: ["", "NA", "N/A", "NULL", "null", "NaN", "nan"].map(str::to_owned).to_vec(),
+            weights: BTreeMap::new(),
+            thresholds: BTreeMap::new(),
+            changes: Changes::default(),
+            max_distinct: 1_000_000,
+            max_values: 16_384,
+            max_fields: 1000,
+        }
     }
 }
 
@@ -55,6 +201,40 @@ impl QualityPolicy {
         self
     }
 
+    /// The values of the field at `path` should be of this type.
+    #[must_use]
+    pub fn typed(mut self, path: impl Into<String>, field_type: FieldType) -> Self {
+        self.types.insert(path.into(), field_type);
+        self
+    }
+
+    /// Records should agree with a rule that relates their fields.
+    #[must_use]
+    pub fn consistent(mut self, rule: Rule) -> Self {
+        self.consistent.push(rule);
+        self
+    }
+
+    /// Records should agree with a declared rule.
+    #[must_use]
+    pub fn accurate(mut self, rule: Rule) -> Self {
+        self.accurate.push(Accuracy::Rule(rule));
+        self
+    }
+
+    /// The field at `path` should have one of these values.
+    #[must_use]
+    pub fn allowed(
+        mut self,
+        name: impl Into<String>,
+        path: impl Into<String>,
+        values: impl IntoIterator<Item = impl Into<Value>>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.accurate.push(Accuracy::Allowed(Allowed { name: name.into(), field: path.into(), values }));
+        self
+    }
+
     /// No two records should have the same values at all of `fields`.
     #[must_use]
     pub fn unique(
@@ -66,90 +246,32 @@ impl QualityPolicy {
         self
     }
 
+    /// All figures of every field: null and type counts, distinct values, least, greatest, sum, mean, standard deviation; these quantiles,
+    /// and this many of the most frequent values.
+    #[must_use]
+    pub fn profile_all(mut self, quantiles: impl Into<Vec<f64>>, frequent: u32) -> Self {
+        self.profile = Profile { fields: Vec::new(), all: true, quantiles: quantiles.into(), frequent };
+        self
+    }
+
+    /// The score of `target` should reach this.
+    #[must_use]
+    pub fn threshold(mut self, target: impl Into<String>, warn: f64, fail: f64) -> Self {
+        self.thresholds.insert(target.into(), Threshold { warn: Some(warn), fail: Some(fail) });
+        self
+    }
+
     /// How many different values of one key are told apart.
     #[must_use]
     pub const fn max_distinct(mut self, max_distinct: u64) -> Self {
         self.max_distinct = max_distinct;
         self
     }
-}
 
-/// A policy that was found to be right, and the contract that says which records are valid.
-#[derive(Clone, Debug)]
-pub struct Quality {
-    pub(super) complete: Vec<(String, Pointer)>,
-    pub(super) unique: Vec<(String, KeyPath)>,
-    pub(super) max_distinct: u64,
-    pub(super) contract: Option<Arc<Contract>>,
-    /// Of the policy alone.
-    policy: Digest,
-    /// What states must share to be merged: the policy, and the contract as far as it can be told from others.
-    pub(super) digest: Digest,
-}
-
-impl Quality {
-    /// Checks `policy`.
-    ///
-    /// # Errors
-    /// [`ValidationError::BrokenPolicy`], `Invalid`, for a path that is none or names many places, a name that is none, a key without
-    /// fields, and anything that is named twice.
-    pub fn new(policy: QualityPolicy) -> Result<Self, ValidationError> {
-        let refuse = |reason: String| ValidationError::BrokenPolicy { reason };
-        let text = serde_json::to_vec(&policy).map_err(|error| ValidationError::NotOpened {
-            source: SeamError::new(ErrorKind::Internal, "write a quality policy as JSON").with_source(error),
-        })?;
-        let mut named = BTreeSet::new();
-        let mut complete = Vec::with_capacity(policy.complete.len());
-        for path in policy.complete {
-            let pointer = Pointer::parse_single(&path).map_err(refuse)?;
-            if !named.insert(path.clone()) {
-                return Err(refuse(format!("the field {path:?} is named twice")));
-            }
-            complete.push((path, pointer));
-        }
-        let mut named = BTreeSet::new();
-        let mut unique = Vec::with_capacity(policy.unique.len());
-        for key in policy.unique {
-            key.name.parse::<Name>().map_err(|error| refuse(error.to_string()))?;
-            if key.fields.is_empty() {
-                return Err(refuse(format!("the key {:?} has no fields", key.name)));
-            }
-            if !named.insert(key.name.clone()) {
-                return Err(refuse(format!("the key {:?} is named twice", key.name)));
-            }
-            let fields: Result<Vec<Pointer>, String> =
-                key.fields.iter().map(|field| Pointer::parse_single(field)).collect();
-            unique.push((key.name, KeyPath::new(fields.map_err(refuse)?)));
-        }
-        let digest = Digest::of(&text);
-        Ok(Self {
-            complete,
-            unique,
-            max_distinct: policy.max_distinct,
-            contract: None,
-            policy: digest,
-            digest,
-        })
-    }
-
-    /// Records are valid that `contract` finds valid, instead of one given before; its limits hold for every record. States under
-    /// contracts without a fingerprint can be merged although nobody knows whether these were the same.
+    /// How many different values of one field are told apart.
     #[must_use]
-    pub fn contract(mut self, contract: impl Into<Arc<Contract>>) -> Self {
-        let contract = contract.into();
-        let mut digester = Digester::new();
-        digester.update(self.policy.as_bytes()).update(b"contract");
-        if let Some(fingerprint) = contract.fingerprint() {
-            digester.update(fingerprint.as_bytes());
-        }
-        self.digest = digester.digest();
-        self.contract = Some(contract);
+    pub const fn max_values(mut self, max_values: u64) -> Self {
+        self.max_values = max_values;
         self
-    }
-
-    /// Counts of nothing yet.
-    #[must_use]
-    pub fn state(&self) -> QualityState {
-        QualityState::new(self)
     }
 }

@@ -3,20 +3,22 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A share of records: how many of how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Score {
     /// How many have the property; no more than the denominator.
     pub numerator: u64,
     /// How many were asked.
     pub denominator: u64,
+    /// By how much the share may be wrong, from 0 to 1; 0 where all were counted, and three standard errors where a sample was.
+    pub error: f64,
 }
 
 impl Score {
-    /// `numerator` of `denominator`.
+    /// `numerator` of `denominator`, counted.
     #[must_use]
     pub const fn new(numerator: u64, denominator: u64) -> Self {
-        Self { numerator, denominator }
+        Self { numerator, denominator, error: 0.0 }
     }
 
     /// The share, from 0 to 1; `None` when none was asked, since nothing is known then.
@@ -29,6 +31,9 @@ impl Score {
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.error > 0.0 {
+            f.write_str("about ")?;
+        }
         write!(f, "{} of {}", self.numerator, self.denominator)
     }
 }
@@ -42,5 +47,6 @@ mod tests {
         assert_eq!(Score::new(0, 0).ratio(), None);
         assert_eq!(Score::new(1, 4).ratio(), Some(0.25));
         assert_eq!(Score::new(1, 4).to_string(), "1 of 4");
+        assert_eq!(Score { error: 0.1, ..Score::new(1, 4) }.to_string(), "about 1 of 4");
     }
 }

@@ -1,158 +1,189 @@
 use std::collections::BTreeMap;
 
-use mcp_core::Digest;
+use mcp_core::{Digest, ErrorKind, SeamError};
 use serde::{Deserialize, Serialize};
 
-use super::uniqueness::Occurrences;
-use super::{KeySummary, Quality, Score};
-use crate::{Document, Limits, ValidationError};
+use super::Quality;
+use super::distinct::Distinct;
+use super::field::FieldState;
+use super::policy::QualityPolicy;
+use crate::ValidationError;
 
-/// Counts over records: made in one pass, saved as JSON, merged in any order.
+/// Counts over records: made in one pass, saved as bytes, merged in any order.
 ///
 /// Merging is associative and commutative, and `quality.state()` is neutral: states over parts of the records, merged, are the state
-/// over all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// over all of them. That holds beyond the declared sizes too, for all but the most frequent values, which then stay within their bound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityState {
     /// Under which policy and contract it was made.
-    policy: Digest,
-    records: u64,
-    unreadable: u64,
-    /// How many records have each field.
-    present: BTreeMap<String, u64>,
-    /// How many records are valid; `None` where no contract says so.
-    valid: Option<u64>,
-    keys: BTreeMap<String, Occurrences>,
+    pub(super) digest: Digest,
+    pub(super) records: u64,
+    pub(super) unreadable: u64,
+    /// In the order of the checks.
+    pub(super) counts: Vec<Count>,
+    /// In the order of the keys.
+    pub(super) keys: Vec<KeyState>,
+    pub(super) fields: BTreeMap<String, FieldState>,
+    /// How many fields there may be that the policy does not name.
+    pub(super) most_found: u64,
+    /// Whether there were more fields than are looked at.
+    pub(super) left_out: bool,
 }
 
-/// What one record came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Observed {
-    /// Whether it could be read as an object.
-    pub readable: bool,
-    /// Whether the contract finds it valid; `None` where there is no contract.
-    pub valid: Option<bool>,
-    /// The fields of the policy that it lacks, in the policy's order.
-    pub missing: Vec<String>,
+/// How many of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Count {
+    pub(super) numerator: u64,
+    pub(super) denominator: u64,
 }
 
-impl Quality {
-    /// Counts one record, and says what it came to, so that failing records can be told.
-    ///
-    /// A document that is no JSON object is a record that lacks everything and is not valid.
-    ///
-    /// # Errors
-    /// `Conflict` when `state` was made under another policy; else as [`Contract::is_valid`](crate::Contract::is_valid). Nothing was
-    /// counted then.
-    pub fn observe(&self, state: &mut QualityState, record: &Document) -> Result<Observed, ValidationError> {
-        if state.policy != self.digest {
-            return Err(ValidationError::PolicyMismatch);
+impl Count {
+    pub(super) const fn add(&mut self, passes: bool, count: u64) {
+        self.denominator = self.denominator.saturating_add(count);
+        if passes {
+            self.numerator = self.numerator.saturating_add(count);
         }
-        let valid = match &self.contract {
-            Some(contract) => Some(contract.is_valid(record)?),
-            None => {
-                record.check(&Limits::default())?;
-                None
-            }
-        };
-        let object = record.value().ok().filter(|value| value.is_object());
-        let valid = valid.map(|valid| valid && object.is_some());
-        let mut missing = Vec::new();
-        for (path, pointer) in &self.complete {
-            if object.and_then(|object| pointer.get(object)).is_some() {
-                let present = state.present.entry(path.clone()).or_default();
-                *present = present.saturating_add(1);
-            } else {
-                missing.push(path.clone());
-            }
-        }
-        for (name, path) in &self.unique {
-            if let Some(key) = object.and_then(|object| path.of(object)) {
-                state
-                    .keys
-                    .entry(name.clone())
-                    .or_insert_with(|| Occurrences::new(self.max_distinct))
-                    .add(key);
-            }
-        }
-        state.records = state.records.saturating_add(1);
-        state.unreadable = state.unreadable.saturating_add(u64::from(object.is_none()));
-        if let (Some(count), Some(true)) = (&mut state.valid, valid) {
-            *count = count.saturating_add(1);
-        }
-        Ok(Observed { readable: object.is_some(), valid, missing })
     }
 }
+
+/// What is kept of one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct KeyState {
+    /// How many records have it.
+    pub(super) records: u64,
+    pub(super) values: Distinct,
+}
+
+impl KeyState {
+    pub(super) fn new(policy: &QualityPolicy) -> Self {
+        Self { records: 0, values: Distinct::new(policy.max_distinct) }
+    }
+}
+
+/// What a saved state begins with: what it is, and the version of its form. Behind it stands the BLAKE3 digest of the rest.
+const MAGIC: &[u8; 8] = b"MCPQUAL\x01";
+const DIGEST_BYTES: usize = 32;
 
 impl QualityState {
     pub(super) fn new(quality: &Quality) -> Self {
-        let keys =
-            quality.unique.iter().map(|(name, _)| (name.clone(), Occurrences::new(quality.max_distinct)));
         Self {
-            policy: quality.digest,
+            digest: quality.digest,
             records: 0,
             unreadable: 0,
-            present: quality.complete.iter().map(|(path, _)| (path.clone(), 0)).collect(),
-            valid: quality.contract.as_ref().map(|_| 0),
-            keys: keys.collect(),
+            counts: vec![Count::default(); quality.checks.len()],
+            keys: quality.keys.iter().map(|_| KeyState::new(&quality.policy)).collect(),
+            fields: BTreeMap::new(),
+            most_found: quality.most_found(),
+            left_out: false,
         }
     }
 
-    /// Adds the counts of `other`, made of other records.
+    /// Adds the counts of `other`, made of other records under the same policy.
     ///
     /// # Errors
-    /// [`ValidationError::PolicyMismatch`], `Conflict`, when they were made under different policies; this one is unchanged then.
+    /// [`ValidationError::PolicyMismatch`], `Conflict`, when they measure different things; this one is unchanged then. What their scores
+    /// are compared with, weights, thresholds, changes and quantiles, may differ.
     pub fn merge(&mut self, other: Self) -> Result<(), ValidationError> {
-        let same_keys = self.keys.len() == other.keys.len()
-            && self
-                .keys
-                .iter()
-                .zip(&other.keys)
-                .all(|((name, mine), (other, theirs))| name == other && mine.fits(theirs));
-        let same_fields = self.present.keys().eq(other.present.keys());
-        let same_validity = self.valid.is_some() == other.valid.is_some();
-        if self.policy != other.policy || !same_keys || !same_fields || !same_validity {
+        if self.digest != other.digest {
             return Err(ValidationError::PolicyMismatch);
         }
         self.records = self.records.saturating_add(other.records);
         self.unreadable = self.unreadable.saturating_add(other.unreadable);
-        for (mine, theirs) in self.present.values_mut().zip(other.present.into_values()) {
-            *mine = mine.saturating_add(theirs);
+        self.left_out |= other.left_out;
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            mine.numerator = mine.numerator.saturating_add(theirs.numerator);
+            mine.denominator = mine.denominator.saturating_add(theirs.denominator);
         }
-        self.valid = self.valid.zip(other.valid).map(|(mine, theirs)| mine.saturating_add(theirs));
-        for (mine, theirs) in self.keys.values_mut().zip(other.keys.into_values()) {
-            mine.merge(theirs);
+        for (mine, theirs) in self.keys.iter_mut().zip(other.keys) {
+            mine.records = mine.records.saturating_add(theirs.records);
+            mine.values.merge(theirs.values);
         }
+        for (path, theirs) in other.fields {
+            match self.fields.get_mut(&path) {
+                Some(mine) => mine.merge(theirs),
+                None => {
+                    self.fields.insert(path, theirs);
+                }
+            }
+        }
+        self.keep_size();
         Ok(())
     }
 
-    /// The scores so far.
-    #[must_use]
-    pub fn summary(&self) -> QualitySummary {
-        let score = |count: u64| Score::new(count, self.records);
-        QualitySummary {
-            records: self.records,
-            unreadable: self.unreadable,
-            completeness: self.present.iter().map(|(path, count)| (path.clone(), score(*count))).collect(),
-            validity: self.valid.map(score),
-            uniqueness: self.keys.iter().map(|(name, key)| (name.clone(), key.summary())).collect(),
+    /// Those fields stay that come first in the order of their names, as in a pass.
+    fn keep_size(&mut self) {
+        let found = self.fields.values().filter(|field| !field.is_named()).count() as u64;
+        for _ in self.most_found..found {
+            let last =
+                self.fields.iter().rev().find(|(_, field)| !field.is_named()).map(|(path, _)| path.clone());
+            if let Some(last) = last {
+                self.fields.remove(&last);
+                self.left_out = true;
+            }
         }
+    }
+
+    /// How many records were looked at.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The bytes that [`Quality::load`] reads.
+    ///
+    /// # Errors
+    /// [`ValidationError::NotOpened`], `Internal`, when it cannot be written; nothing is known that would make it so.
+    pub fn save(&self) -> Result<Vec<u8>, ValidationError> {
+        let body = postcard::to_allocvec(self).map_err(|error| ValidationError::NotOpened {
+            source: SeamError::new(ErrorKind::Internal, "write a quality state").with_source(error),
+        })?;
+        Ok([MAGIC, Digest::of(&body).as_bytes().as_slice(), &body].concat())
     }
 }
 
-/// Scores over all records that were observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct QualitySummary {
-    /// How many records there were.
-    pub records: u64,
-    /// How many of them are no JSON objects.
-    pub unreadable: u64,
-    /// By field: records that have it, of all.
-    pub completeness: BTreeMap<String, Score>,
-    /// Records that the contract finds valid, of all; `None` where there is no contract.
-    pub validity: Option<Score>,
-    /// By the name of the key.
-    pub uniqueness: BTreeMap<String, KeySummary>,
+impl Quality {
+    /// Reads a state that was saved under this policy and contract.
+    ///
+    /// # Errors
+    /// [`ValidationError::DamagedState`], `Corrupt`, when the bytes are not as they were written, or of another version;
+    /// [`ValidationError::PolicyMismatch`], `Conflict`, when it measures something else.
+    pub fn load(&self, bytes: &[u8]) -> Result<QualityState, ValidationError> {
+        let damaged = |reason: &str| ValidationError::DamagedState { reason: reason.to_owned() };
+        let rest = bytes
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| damaged("it does not begin as one of this version does"))?;
+        let (digest, body) = rest.split_at_checked(DIGEST_BYTES).ok_or_else(|| damaged("it is cut off"))?;
+        if Digest::of(body).as_bytes().as_slice() != digest {
+            return Err(damaged("its checksum does not agree with its content"));
+        }
+        let (state, rest): (QualityState, &[u8]) =
+            postcard::take_from_bytes(body).map_err(|error| damaged(&error.to_string()))?;
+        if state.digest != self.digest {
+            return Err(ValidationError::PolicyMismatch);
+        }
+        if !rest.is_empty() || !state.is_sound(self) {
+            return Err(damaged("its counts cannot have been made under its policy"));
+        }
+        Ok(state)
+    }
+}
+
+impl QualityState {
+    /// A checksum can be made for anything: what is relied on is looked at.
+    fn is_sound(&self, quality: &Quality) -> bool {
+        let policy = &quality.policy;
+        let readable = self.records.checked_sub(self.unreadable);
+        let within =
+            |count: &Count| count.numerator <= count.denominator && count.denominator <= self.records;
+        readable.is_some_and(|readable| self.fields.values().all(|field| field.is_sound(policy, readable)))
+            && self.most_found == quality.most_found()
+            && self.fields.values().filter(|field| !field.is_named()).count() as u64 <= self.most_found
+            && self.counts.len() == quality.checks.len()
+            && self.counts.iter().all(within)
+            && self.keys.len() == quality.keys.len()
+            && self
+                .keys
+                .iter()
+                .all(|key| key.records <= self.records && key.values.is_sound(policy.max_distinct))
+    }
 }

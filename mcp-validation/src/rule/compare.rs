@@ -45,7 +45,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    const fn admits(self, order: Ordering) -> bool {
+    pub(crate) const fn admits(self, order: Ordering) -> bool {
         match self {
             Self::Less => order.is_lt(),
             Self::LessOrEqual => order.is_le(),
