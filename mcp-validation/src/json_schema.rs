@@ -3,6 +3,7 @@
 mod compare;
 mod fan_out;
 mod metered;
+mod patterns;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -196,11 +197,15 @@ impl JsonSchema {
                 ),
             ));
         }
+        let given = references.iter().map(|(_, document)| *document);
+        let remembered = patterns::measure(std::iter::once(root).chain(given), limits)?;
+        let pattern_options =
+            PatternOptions::regex().size_limit(limits.max_pattern_bytes).dfa_size_limit(remembered);
         let mut options = jsonschema::options_for::<Metered>()
             .offline()
             .with_registry(&registry)
             .should_validate_formats(self.assert_format)
-            .with_pattern_options(PatternOptions::regex().size_limit(limits.max_pattern_bytes));
+            .with_pattern_options(pattern_options);
         options = options.with_draft(draft);
         let validator = options.build(root).map_err(|error| broken(&error))?;
         Ok((validator, chains))

@@ -36,6 +36,8 @@ pub struct Limits {
     pub max_fan_out: u64,
     /// The largest compiled regular expression, in bytes each.
     pub max_pattern_bytes: usize,
+    /// What all regular expressions of a schema and its references may take together when compiled, in bytes; estimated before.
+    pub max_patterns_bytes: u64,
 }
 
 impl Limits {
@@ -58,7 +60,7 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 16 MiB, 100 deep, 1,000 findings, 20 million steps, 10 seconds; schemas of 8 MiB with a fan-out of 10,000 and patterns of 1 MiB.
+    /// 16 MiB, 100 deep, 1,000 findings, 20 million steps, 10 seconds; schemas of 8 MiB with a fan-out of 10,000 and patterns of 1 MiB, 64 MiB together.
     fn default() -> Self {
         Self {
             max_document_bytes: 16 << 20,
@@ -69,6 +71,7 @@ impl Default for Limits {
             max_schema_bytes: 8 << 20,
             max_fan_out: 10_000,
             max_pattern_bytes: 1 << 20,
+            max_patterns_bytes: 64 << 20,
         }
     }
 }

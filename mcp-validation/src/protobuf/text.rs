@@ -10,6 +10,8 @@ const MAX_WORD_BYTES: usize = 512;
 const MAX_PARTS: usize = 64;
 /// Brackets of any kind inside one another, whatever `max_depth` says: the parser's own limit for messages is below.
 const MAX_NESTING: usize = 64;
+/// More comments, messages, fields and other things that end in `;` or `}` are refused: the parser keeps up to a kilobyte of each.
+const MAX_DECLARATIONS: usize = 200_000;
 
 /// Refuses text that nests too deep, whose names multiply, or which is of an edition.
 pub(super) fn look_over(text: &str, limits: &Limits) -> Result<(), SeamError> {
@@ -18,15 +20,22 @@ pub(super) fn look_over(text: &str, limits: &Limits) -> Result<(), SeamError> {
         Names { open: Vec::new(), open_bytes: 0, left: (4 << 20) + text.len().saturating_mul(16) };
     let mut nesting = 0_usize;
     let mut parts = 0_usize;
-    let mut words = Words { rest: text.as_bytes() };
+    let mut words = Words { rest: text.as_bytes(), fault: None, comments: 0 };
     let mut first: Option<&[u8]> = None;
     let mut second: Option<&[u8]> = None;
     let mut last_word = 0_usize;
+    let mut declarations = 0_usize;
     while let Some(word) = words.next() {
         if first.is_none() {
             first = Some(word);
         } else if second.is_none() {
             second = Some(word);
+        }
+        if matches!(word, b";" | b"}") {
+            declarations += 1;
+        }
+        if declarations + words.comments > MAX_DECLARATIONS {
+            return Err(exhausted(format!("it has more than {MAX_DECLARATIONS} declarations and comments")));
         }
         match word {
             b"{" | b"[" | b"(" | b"<" => {
@@ -62,6 +71,13 @@ pub(super) fn look_over(text: &str, limits: &Limits) -> Result<(), SeamError> {
             _ => {}
         }
         parts = 0;
+    }
+    // Where no word stands behind the last comments.
+    if words.comments > MAX_DECLARATIONS {
+        return Err(exhausted(format!("it has more than {MAX_DECLARATIONS} comments")));
+    }
+    if let Some(fault) = words.fault {
+        return Err(SeamError::new(ErrorKind::Invalid, format!("read .proto text: {fault}")));
     }
     if first == Some(b"edition") && second == Some(b"=") {
         return Err(SeamError::new(
@@ -109,6 +125,9 @@ const fn is_word(byte: u8) -> bool {
 /// Words, strings as one mark `"`, and every other mark; without comments and space.
 struct Words<'a> {
     rest: &'a [u8],
+    /// What the parser would say of every comment once more.
+    fault: Option<&'static str>,
+    comments: usize,
 }
 
 impl<'a> Words<'a> {
@@ -117,10 +136,19 @@ impl<'a> Words<'a> {
             let skip = self.rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.skip(skip);
             if self.rest.starts_with(b"//") || self.rest.starts_with(b"#") {
+                self.comments += 1;
                 let line = self.rest.iter().take_while(|byte| **byte != b'\n').count();
                 self.skip(line);
             } else if self.rest.starts_with(b"/*") {
+                self.comments += 1;
                 let end = self.rest.windows(2).skip(2).position(|pair| pair == b"*/");
+                let inside = end.and_then(|end| self.rest.get(2..end + 2)).unwrap_or_default();
+                if end.is_none() {
+                    self.fault = Some("a block comment has no end, write */ behind it");
+                } else if inside.windows(2).any(|pair| pair == b"/*") {
+                    self.fault =
+                        Some("a block comment stands in a block comment, which ends at the first */");
+                }
                 self.skip(end.map_or(self.rest.len(), |end| end + 4));
             } else {
                 break;
@@ -169,11 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn comments_without_an_end_or_within_another_are_refused_once() {
+        for text in ["/*", "/* /* */", "message M {} /*/", "/* a */ /* */* /*"] {
+            assert_eq!(kind(text), Err(ErrorKind::Invalid), "{text}");
+        }
+        for text in ["/**/", "/***/ // /*", "/* / * */ option a = \"/*\";"] {
+            assert_eq!(kind(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
     fn names_that_multiply_are_exhausted() {
         let long = "a".repeat(500);
         let outer: String = (0..20).map(|level| format!("message {long}{level} {{\n")).collect();
         let inner: String = (0..50_000).map(|number| format!("message M{number} {{}}\n")).collect();
         assert_eq!(kind(&inner), Ok(()));
+        assert_eq!(kind(&";".repeat(MAX_DECLARATIONS)), Ok(()));
+        assert_eq!(kind(&";".repeat(MAX_DECLARATIONS + 1)), Err(ErrorKind::Exhausted));
+        assert_eq!(kind(&"//\n".repeat(MAX_DECLARATIONS + 1)), Err(ErrorKind::Exhausted));
+        assert_eq!(kind(&"/**/".repeat(MAX_DECLARATIONS + 1)), Err(ErrorKind::Exhausted));
         assert_eq!(kind(&format!("{outer}{inner}{}", "}".repeat(20))), Err(ErrorKind::Exhausted));
         assert_eq!(kind(&"a".repeat(513)), Err(ErrorKind::Exhausted));
         assert_eq!(kind(&format!("option a{} = 1;", ".a".repeat(65))), Err(ErrorKind::Exhausted));
