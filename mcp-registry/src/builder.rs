@@ -21,7 +21,7 @@ use crate::packs::{PackNames, WriterPacks};
 use crate::registry::{BUDGET_UNIT, Opening, Shared, Writer};
 use crate::remembered::Remembered;
 use crate::search::SearchIndex;
-use crate::storage::local::{create_folders, storage_error, sync_folder};
+use crate::storage::local::{create_folders, remove_left_over, storage_error, sync_folder};
 use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
 
 /// What a registry is opened with: a storage, a place for the catalog, settings, and what the host lends.
@@ -334,6 +334,7 @@ fn prepare_folder(folder: &Path, holder: &str) -> Result<WriterLock, RegistryErr
     })?;
     let lock = WriterLock::take(folder, holder)?;
     format::prepare(folder)?;
+    remove_left_over(&folder.join("packs"));
     Ok(lock)
 }
 

@@ -21,23 +21,27 @@ use crate::{Registry, RegistryError};
 ///
 /// When no commit has taken it, the pack is deleted: by [`clear`](Self::clear), or else when this is dropped. A pack that stays all the
 /// same, after a kill or because the storage fails, is nobody's: its name is never used again. What another has written under that name
-/// is never deleted.
+/// is never deleted: where the storage has not said that it wrote the pack, what is there must end as the pack does.
 pub(crate) struct Deposit {
     storage: Arc<dyn StorageBackend>,
     runtime: Handle,
     pack: PackName,
     /// Whether the pack must stay, or is gone already.
     settled: AtomicBool,
+    /// Whether the storage has said that it wrote the pack.
+    acknowledged: AtomicBool,
     written: Mutex<Option<Written>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Written {
     digest: Digest,
     sha256: [u8; 32],
     size: u64,
     record_bytes: u64,
     pack_bytes: u64,
+    /// With which the pack ends; it names the digest.
+    footer: Bytes,
 }
 
 impl Deposit {
@@ -54,6 +58,7 @@ impl Deposit {
             runtime: Handle::current(),
             pack,
             settled: AtomicBool::new(false),
+            acknowledged: AtomicBool::new(false),
             written: Mutex::default(),
         });
         let failure = Arc::new(Mutex::new(None));
@@ -70,7 +75,8 @@ impl Deposit {
         });
         let stored = deposit.storage.put_stream(&pack.key(), parts.boxed()).await;
         let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Then nothing was written, and what is there is another's. In doubt, after a put whose answer was lost, it stays.
+        deposit.acknowledged.store(stored.is_ok(), Ordering::SeqCst);
+        // Then nothing was written, and what is there is another's.
         if stored.as_ref().is_err_and(|error| failure.is_some() || error.kind() == ErrorKind::Conflict) {
             deposit.settled.store(true, Ordering::SeqCst);
         }
@@ -79,7 +85,7 @@ impl Deposit {
             (None, Err(source)) => Err(RegistryError::Storage { what: format!("writing {pack}"), source }),
             (None, Ok(bytes)) => Ok(bytes),
         };
-        let written = *deposit.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = deposit.written();
         match (stored, written) {
             (Ok(bytes), Some(written)) if bytes == written.pack_bytes => {
                 let Written { digest, sha256, size, .. } = written;
@@ -100,8 +106,7 @@ impl Deposit {
 
     /// Makes the pack a part of the commit.
     pub(crate) fn take(&self, commit: &mut Commit<'_>) -> Result<Location, RegistryError> {
-        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = written.ok_or_else(|| RegistryError::Storage {
+        let written = self.written().ok_or_else(|| RegistryError::Storage {
             what: format!("committing {}", self.pack),
             source: StorageError::new(ErrorKind::Internal, "it was not written to its end"),
         })?;
@@ -114,17 +119,39 @@ impl Deposit {
     /// Deletes the pack, unless a commit has taken it.
     pub(crate) async fn clear(&self) {
         if !self.settled.swap(true, Ordering::SeqCst) {
-            // One that stays is nobody's.
-            drop(self.storage.delete(&self.pack.key()).await);
+            let written = self.written();
+            delete(&*self.storage, self.pack, written, self.acknowledged.load(Ordering::SeqCst)).await;
         }
     }
+
+    fn written(&self) -> Option<Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Deletes the pack, if it is the one that was written. One that stays is nobody's.
+async fn delete(storage: &dyn StorageBackend, pack: PackName, written: Option<Written>, acknowledged: bool) {
+    // Without its end it was not handed to the storage as a whole.
+    let Some(Written { pack_bytes, footer, .. }) = written else { return };
+    let key = pack.key();
+    if !acknowledged {
+        let Ok(Some(stat)) = storage.stat(&key).await else { return };
+        let start = pack_bytes.saturating_sub(footer.len() as u64);
+        let same = stat.bytes == pack_bytes
+            && storage.read(&key, start..pack_bytes).await.is_ok_and(|found| found == footer);
+        if !same {
+            return;
+        }
+    }
+    drop(storage.delete(&key).await);
 }
 
 impl Drop for Deposit {
     fn drop(&mut self) {
         if !*self.settled.get_mut() {
-            let (storage, key) = (Arc::clone(&self.storage), self.pack.key());
-            drop(self.runtime.spawn(async move { drop(storage.delete(&key).await) }));
+            let (storage, pack, written) = (Arc::clone(&self.storage), self.pack, self.written());
+            let acknowledged = *self.acknowledged.get_mut();
+            drop(self.runtime.spawn(async move { delete(&*storage, pack, written, acknowledged).await }));
         }
     }
 }
@@ -231,10 +258,10 @@ impl Encoder {
         let mut end = table.encode();
         let record_bytes = stored.saturating_add(ChunkHead::BYTES as u64).saturating_add(end.len() as u64);
         let start = HEADER_BYTES as u64;
-        let footer = Footer::encode(&[FooterEntry::new(table.digest, start, record_bytes)]);
+        let footer: Bytes = Footer::encode(&[FooterEntry::new(table.digest, start, record_bytes)]).into();
         end.extend_from_slice(&footer);
         let pack_bytes = start.saturating_add(record_bytes).saturating_add(footer.len() as u64);
-        let written = Written { digest: table.digest, sha256, size, record_bytes, pack_bytes };
+        let written = Written { digest: table.digest, sha256, size, record_bytes, pack_bytes, footer };
         *self.deposit.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
         Ok(end.into())
     }

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt as _};
@@ -197,9 +197,14 @@ impl Folder {
     fn create_temporary(&self, parent: &Path) -> io::Result<(PathBuf, File)> {
         loop {
             let count = self.temporary.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!(".put-{}-{count}", std::process::id()));
+            let path = parent.join(format!("{TEMPORARY}{}-{count}", std::process::id()));
             match File::create_new(&path) {
-                Ok(file) => return Ok((path, file)),
+                // Locked until it is closed: so a file that a kill has left can be told from this one.
+                Ok(file) => match file.try_lock() {
+                    Err(TryLockError::WouldBlock) => {}
+                    // Without locks nothing is ever taken for left over.
+                    Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
+                },
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -338,6 +343,24 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+/// What the names of files begin with that are being written.
+const TEMPORARY: &str = ".put-";
+
+/// Removes the files of writes in `folder` that a kill has cut short. One that cannot be removed stays, and means nothing.
+pub(crate) fn remove_left_over(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_temporary = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        if is_temporary
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 

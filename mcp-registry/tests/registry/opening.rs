@@ -121,6 +121,31 @@ async fn a_folder_that_was_being_made_when_its_maker_was_killed_opens() {
 }
 
 #[tokio::test]
+async fn files_of_writes_that_were_killed_are_removed_by_the_next_writer_and_those_under_way_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(folder.path()).await.unwrap();
+    put(&registry, "app@1.0.0", "x").await;
+    registry.close().await.unwrap();
+    let packs = folder.path().join("packs");
+    fs::write(packs.join(".put-1-0"), "of a process that was killed").unwrap();
+    fs::write(packs.join(".other"), "nothing that a registry writes").unwrap();
+    let under_way = fs::File::create(packs.join(".put-1-1")).unwrap();
+    under_way.lock().unwrap();
+    let names = || {
+        let names =
+            fs::read_dir(&packs).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with('.')).collect::<std::collections::BTreeSet<_>>()
+    };
+    drop(Registry::open_read_only(folder.path()).await.unwrap());
+    assert_eq!(names().len(), 3, "who only reads removes nothing");
+    Registry::open(folder.path()).await.unwrap().close().await.unwrap();
+    assert_eq!(names(), [".other", ".put-1-1"].map(str::to_owned).into());
+    drop(under_way);
+    Registry::open(folder.path()).await.unwrap().close().await.unwrap();
+    assert_eq!(names(), [".other"].map(str::to_owned).into());
+}
+
+#[tokio::test]
 async fn a_folder_without_a_registry_cannot_be_read_and_a_newer_one_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(kind(Registry::open_read_only(folder.path()).await), Some(ErrorKind::NotFound));

@@ -334,10 +334,11 @@ async fn invariant_11_a_publish_dropped_at_any_await_leaves_nothing_visible() {
     registry.close().await.unwrap();
 }
 
-/// Stores a stream, and then fails or hangs, as when the answer of a server is lost.
+/// Stores a stream, or something else under its name, and then fails or hangs, as when the answer of a server is lost.
 struct Mute {
     inner: MemoryStorage,
     hangs: bool,
+    instead: Option<&'static [u8]>,
 }
 
 #[async_trait]
@@ -347,7 +348,11 @@ impl StorageBackend for Mute {
     }
 
     async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError> {
-        self.inner.put_stream(key, stream).await?;
+        let length = self.inner.put_stream(key, stream).await?;
+        if let Some(instead) = self.instead {
+            let other = if instead.is_empty() { vec![7; length as usize] } else { instead.to_vec() };
+            self.inner.put(key, other.into(), PutWhen::Always).await?;
+        }
         if self.hangs {
             std::future::pending::<()>().await;
         }
@@ -379,7 +384,7 @@ impl StorageBackend for Mute {
 async fn what_was_written_of_a_stream_that_failed_or_was_dropped_is_deleted_and_the_writer_goes_on() {
     for hangs in [false, true] {
         let inner = MemoryStorage::new();
-        let storage = Arc::new(Mute { inner: inner.clone(), hangs });
+        let storage = Arc::new(Mute { inner: inner.clone(), hangs, instead: None });
         let registry = Registry::builder(storage).open().await.unwrap();
         let v = version("1.0.0");
         let mut publish = Box::pin(registry.publish(streamed("app", &body(5 * MIB)), &v));
@@ -407,6 +412,22 @@ async fn what_was_written_of_a_stream_that_failed_or_was_dropped_is_deleted_and_
         put(&registry, "app@1.0.0", "goes on").await;
         assert_eq!(packs(&inner).await, ["packs/0000000001-0000000002"], "no name is used twice");
         assert_sound(&registry).await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_wrote_under_the_name_of_a_stream_that_was_given_up_stays() {
+    for instead in [&b"another's"[..], b""] {
+        let inner = MemoryStorage::new();
+        let storage = Arc::new(Mute { inner: inner.clone(), hangs: false, instead: Some(instead) });
+        let registry = Registry::builder(storage).open().await.unwrap();
+        assert_eq!(
+            kind(registry.publish(streamed("app", &body(5 * MIB)), &version("1.0.0")).await),
+            Some(ErrorKind::Unavailable)
+        );
+        put(&registry, "app@1.0.0", "goes on").await;
+        assert_eq!(packs(&inner).await, ["packs/0000000001-0000000001", "packs/0000000001-0000000002"]);
+        registry.close().await.unwrap();
     }
 }
 
