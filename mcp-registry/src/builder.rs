@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -21,7 +22,9 @@ use crate::packs::{PackNames, WriterPacks};
 use crate::registry::{BUDGET_UNIT, Opening, Shared, Writer};
 use crate::remembered::Remembered;
 use crate::search::SearchIndex;
+use crate::storage::Stat;
 use crate::storage::local::{create_folders, remove_left_over, storage_error, sync_folder};
+use crate::stored::Stored;
 use crate::{LocalStorage, MemoryStorage, Registry, RegistryError, Settings, StorageBackend, format, owner};
 
 /// What a registry is opened with: a storage, a place for the catalog, settings, and what the host lends.
@@ -177,7 +180,8 @@ impl Builder {
             owner.check(blocking(move || place.existing_id()).await?)?;
         }
         // A catalog that was restored from an earlier state must not use the names of packs again that were made since.
-        let seen = self.last_epoch().await?;
+        let present = self.packs().await?;
+        let seen = last_epoch(&present);
         let (catalog, source_of_ids) = (place.clone(), Arc::clone(&ids));
         #[cfg_attr(not(test), expect(unused_mut, reason = "only tests make its commits fail"))]
         // The lock goes along: an opening that nobody waits for any more must not touch the catalog of the next one.
@@ -204,6 +208,7 @@ impl Builder {
             pack_writer: PackWriter::new(Arc::clone(&self.storage), Handle::current()),
             readers: readers.clone(),
             skipped: Skipped::default(),
+            stored: Stored::new(Arc::clone(&self.storage), Handle::current(), epoch, present),
             runtime: Handle::current(),
             settings: self.settings.clone(),
             clock: Arc::clone(&self.clock),
@@ -247,7 +252,7 @@ impl Builder {
             asked.identity()
         });
         if found.await?.is_none() {
-            return Err(absent(self.last_epoch().await?));
+            return Err(absent(last_epoch(&self.packs().await?)));
         }
         let opening = Arc::new(Opening::new(Source::new(&engine_name()?, ids.next_id())));
         let search = SearchIndex::new(readers.clone());
@@ -298,16 +303,21 @@ impl Builder {
         Ok(Arc::new(ids))
     }
 
-    /// The highest writer epoch among the packs that are there.
-    async fn last_epoch(&self) -> Result<u32, RegistryError> {
+    /// The packs that are there, with their lengths.
+    async fn packs(&self) -> Result<BTreeMap<PackName, u64>, RegistryError> {
         let packs = self
             .storage
             .list(PackName::PREFIX)
             .await
             .map_err(|source| RegistryError::Storage { what: "listing packs".to_owned(), source })?;
-        let names = packs.iter().filter_map(|pack| pack.key.as_str().parse::<PackName>().ok());
-        Ok(names.map(|name| name.epoch).max().unwrap_or(0))
+        let named = |pack: Stat| Some((pack.key.as_str().parse::<PackName>().ok()?, pack.bytes));
+        Ok(packs.into_iter().filter_map(named).collect())
     }
+}
+
+/// The highest writer epoch among the packs; they sort by it.
+fn last_epoch(packs: &BTreeMap<PackName, u64>) -> u32 {
+    packs.last_key_value().map_or(0, |(name, _)| name.epoch)
 }
 
 fn engine_name() -> Result<Name, RegistryError> {

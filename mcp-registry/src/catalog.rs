@@ -12,6 +12,7 @@ mod list;
 mod log;
 mod marks;
 mod merge;
+mod moved;
 mod present;
 mod query;
 mod read_only;

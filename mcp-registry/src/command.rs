@@ -12,6 +12,7 @@ use crate::packs::WriterPacks;
 use crate::pin::{PinCommand, ReleaseCommand};
 use crate::publish::PublishCommand;
 use crate::registry::Opening;
+use crate::stored::Stored;
 use crate::yank::YankCommand;
 
 type Reply<T> = oneshot::Sender<Result<T, RegistryError>>;
@@ -37,6 +38,7 @@ pub(crate) struct CommitContext<'a> {
     pub(crate) source: &'a Source,
     pub(crate) opening: &'a Opening,
     pub(crate) skipped: &'a mut Skipped,
+    pub(crate) stored: &'a mut Stored,
     /// What will have happened once the commit is durable.
     pub(crate) events: Vec<Event>,
 }

@@ -18,6 +18,7 @@ use crate::pack_writer::PackWriter;
 use crate::packs::WriterPacks;
 use crate::registry::Opening;
 use crate::search::SearchIndex;
+use crate::stored::Stored;
 use crate::{RegistryError, Settings};
 
 /// The most commands of one commit.
@@ -44,6 +45,7 @@ pub(crate) struct Committer {
     /// They share the writer's tail, and let go of its log.
     pub(crate) readers: Readers,
     pub(crate) skipped: Skipped,
+    pub(crate) stored: Stored,
     pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
@@ -119,9 +121,9 @@ impl Committer {
         let began = self.clock.monotonic();
         let mut answers = Vec::with_capacity(batch.commands.len());
         let mut count = 0;
-        let Self { writer, packs, pack_writer, settings, source, opening, skipped, .. } = self;
+        let Self { writer, packs, pack_writer, settings, source, opening, skipped, stored, .. } = self;
         let at = self.clock.now();
-        let mut context = CommitContext { at, packs, source, opening, skipped, events: Vec::new() };
+        let mut context = CommitContext { at, packs, source, opening, skipped, stored, events: Vec::new() };
         let written = writer.commit(recent, |commit| {
             // While the index was merged, others have come.
             waiting.fill(&mut batch);

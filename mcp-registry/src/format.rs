@@ -16,10 +16,7 @@ const PREFIX: &str = "mcp-registry ";
 /// Checks the folder's `FORMAT` file, and durably writes it where it is missing: it is the first file of a registry.
 pub(crate) fn prepare(folder: &Path) -> Result<(), RegistryError> {
     match check(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound && !folder.join("catalog.db").exists() => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(corrupt(folder, "it is missing although there is a catalog"));
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         other => return other,
     }
     let write = || {
@@ -41,6 +38,10 @@ pub(crate) fn check(folder: &Path) -> Result<(), RegistryError> {
     match read {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // It is durable before there is a catalog.
+            if folder.join("catalog.db").exists() {
+                return Err(corrupt(folder, "it is missing although there is a catalog"));
+            }
             let what = format!("a registry in {}", folder.display());
             let reason = if folder.is_dir() {
                 "it has no FORMAT file; open it for writing once"
@@ -98,5 +99,6 @@ mod tests {
         assert_eq!(check(folder.path()).map_err(|error| error.kind()), Err(ErrorKind::NotFound));
         fs::write(folder.path().join("catalog.db"), b"").expect("written");
         assert_eq!(prepare(folder.path()).map_err(|error| error.kind()), Err(ErrorKind::Corrupt));
+        assert_eq!(check(folder.path()).map_err(|error| error.kind()), Err(ErrorKind::Corrupt));
     }
 }

@@ -84,6 +84,7 @@ mod select;
 mod settings;
 mod stats;
 mod storage;
+mod stored;
 mod verify;
 mod version_key;
 mod yank;

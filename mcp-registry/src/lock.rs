@@ -36,11 +36,7 @@ impl WriterLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // It may be being written right now.
-                let read = Read::by_ref(&mut file).take(300).read_to_string(&mut text);
-                let named = read.is_ok() && !text.trim().is_empty();
-                let holder = if named { text.trim().to_owned() } else { "another writer".to_owned() };
+                let holder = named(&mut file).unwrap_or_else(|| "another writer".to_owned());
                 return Err(RegistryError::Locked { place: path.display().to_string(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
@@ -53,6 +49,22 @@ impl WriterLock {
         write().map_err(fail)?;
         Ok(Self(file))
     }
+}
+
+/// So often it is looked for a name that whoever has just taken the lock may be writing right now.
+const LOOKS: usize = 1000;
+
+fn named(file: &mut File) -> Option<String> {
+    for _ in 0..LOOKS {
+        let mut text = String::new();
+        file.rewind().ok()?;
+        Read::by_ref(file).take(300).read_to_string(&mut text).ok()?;
+        if !text.trim().is_empty() {
+            return Some(text.trim().to_owned());
+        }
+        std::thread::yield_now();
+    }
+    None
 }
 
 #[cfg(test)]

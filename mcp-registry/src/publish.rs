@@ -13,7 +13,7 @@ use crate::chunked::CHUNKED_FROM_BYTES;
 use crate::command::{Command, CommitContext};
 use crate::deposit::Deposit;
 use crate::draft::DraftContent;
-use crate::entry::Published;
+use crate::entry::{Location, Published};
 use crate::feed::{AnsweredBody, Row, RowContent, RowKind};
 use crate::input::{self, Input};
 use crate::interval::KeyRange;
@@ -329,6 +329,9 @@ impl PublishCommand {
             Target::Exact(version) => {
                 if let Some(hit) = commit.version(&self.name, version)? {
                     let found = self.compare(commit, hit, version)?;
+                    if let Some(location) = commit.location(&self.blob.digest)? {
+                        self.restore(commit, context, location)?;
+                    }
                     let about = (&found.artifact.name, Some(&found.artifact.version));
                     self.request.note(commit, context, &self.actor, about, found.seq)?;
                     return Ok(found);
@@ -355,11 +358,8 @@ impl PublishCommand {
         };
         let known = commit.location(&self.blob.digest)?;
         let location = match known {
-            Some(location) => location,
-            None => match &self.deposit {
-                Some(deposit) => deposit.take(commit)?,
-                None => context.packs.add(self.blob.digest, &self.blob.record)?,
-            },
+            Some(location) => self.restore(commit, context, location)?,
+            None => self.store(commit, context)?,
         };
         let row = Row {
             seq: commit.next_seq(),
@@ -400,6 +400,34 @@ impl PublishCommand {
             created: true,
             deduplicated: known.is_some(),
         })
+    }
+
+    /// Adds its bytes to what the commit writes.
+    fn store(
+        &self,
+        commit: &mut Commit<'_>,
+        context: &mut CommitContext<'_>,
+    ) -> Result<Location, RegistryError> {
+        match &self.deposit {
+            Some(deposit) => deposit.take(commit),
+            None => context.packs.add(self.blob.digest, &self.blob.record),
+        }
+    }
+
+    /// Where its bytes lie, which the catalog knows: where they are damaged or gone they are stored again, and what led there leads to
+    /// the new place.
+    fn restore(
+        &self,
+        commit: &mut Commit<'_>,
+        context: &mut CommitContext<'_>,
+        known: Location,
+    ) -> Result<Location, RegistryError> {
+        if context.stored.holds(&self.blob.digest, self.blob.size, known) {
+            return Ok(known);
+        }
+        let location = self.store(commit, context)?;
+        commit.move_blob(&self.blob.digest, known, location)?;
+        Ok(location)
     }
 
     /// The answer to the first command with this request id.

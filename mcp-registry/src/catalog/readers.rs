@@ -33,6 +33,8 @@ enum Newest {
 struct Reader {
     connection: Connection,
     view: Option<View>,
+    /// How many moves of blobs there were before it began.
+    moves: u64,
 }
 
 impl Readers {
@@ -180,13 +182,13 @@ impl Reader {
         connection
             .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384;")
             .map_err(|error| failed("set up a connection for reading", error))?;
-        Ok(Self { connection, view: None })
+        Ok(Self { connection, view: None, moves: 0 })
     }
 
     /// Whether its transaction sees all that was acknowledged.
     fn is_newest(&self, newest: &Newest) -> bool {
         match (newest, &self.view) {
-            (Newest::Shared(tail), Some(view)) => view.horizon >= tail.head(),
+            (Newest::Shared(tail), Some(view)) => view.horizon >= tail.head() && self.moves == tail.moves(),
             _ => false,
         }
     }
@@ -203,6 +205,7 @@ impl Reader {
             self.view = match newest {
                 Newest::Shared(tail) => {
                     let before = tail.runs();
+                    self.moves = tail.moves();
                     self.execute("BEGIN")?;
                     let head = self.head()?;
                     tail.set_head(head);

@@ -20,6 +20,8 @@ pub(crate) struct SharedTail {
     runs: RwLock<Runs>,
     /// The last row that is committed: set before its caller hears of it.
     head: AtomicU64,
+    /// How many commits have changed where blobs of earlier rows lie.
+    moves: AtomicU64,
     pub(super) changes: Changes,
 }
 
@@ -35,7 +37,21 @@ pub(super) struct Runs {
 impl SharedTail {
     pub(super) fn new(growing: Run, head: u64) -> Self {
         let runs = Runs { frozen: None, growing: Arc::new(growing), freezes: 0 };
-        Self { runs: RwLock::new(runs), head: AtomicU64::new(head), changes: Changes::default() }
+        Self {
+            runs: RwLock::new(runs),
+            head: AtomicU64::new(head),
+            moves: AtomicU64::new(0),
+            changes: Changes::default(),
+        }
+    }
+
+    /// What was read before shows blobs where they no longer lie, though no row is newer.
+    pub(super) fn note_move(&self) {
+        self.moves.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
     }
 
     pub(super) fn runs(&self) -> Runs {

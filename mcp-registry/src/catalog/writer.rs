@@ -182,6 +182,7 @@ impl CatalogWriter {
             pending: Vec::new(),
             pending_bytes: 0,
             written_bytes: 0,
+            moved: false,
             known: &mut self.known,
         };
         commit.check_epoch(self.identity.epoch)?;
@@ -198,7 +199,7 @@ impl CatalogWriter {
         let value = work(&mut commit)?;
         commit.write_rows()?;
         commit.save_totals(self.head.totals)?;
-        let head = commit.head;
+        let (head, moved) = (commit.head, commit.moved);
         self.log.add_bytes(commit.written_bytes);
         #[cfg(test)]
         CommitFault::meet(&mut self.fault, false)?;
@@ -207,6 +208,9 @@ impl CatalogWriter {
         CommitFault::meet(&mut self.fault, true)?;
         self.files.as_ref().map_or(Ok(()), OpenFiles::check)?;
         self.head = head;
+        if moved {
+            self.tail.note_move();
+        }
         self.tail.set_head(head.seq);
         if merged.is_some() {
             self.merge = None;
@@ -292,6 +296,8 @@ pub(crate) struct Commit<'a> {
     pending: Vec<StoredRow>,
     pending_bytes: usize,
     written_bytes: usize,
+    /// Whether rows that were committed before lead elsewhere now.
+    moved: bool,
     known: &'a mut Known,
 }
 
@@ -326,6 +332,24 @@ impl Commit<'_> {
     /// The position that the next row will have.
     pub(crate) fn next_seq(&self) -> u64 {
         self.head.seq.saturating_add(1)
+    }
+
+    /// What is remembered of the version holds no more.
+    pub(super) fn note_change(&self, name: &Name, version: &Version) {
+        self.changes.note(name, version, self.next_seq());
+    }
+
+    /// Whether the row was not in its table yet: then it leads to `to` from now on.
+    pub(super) fn move_pending(&mut self, seq: u64, to: Location) -> bool {
+        let found = self.pending.iter_mut().find(|stored| stored.row.seq == seq);
+        found.map(|stored| stored.location = Some(to)).is_some()
+    }
+
+    /// The blob of a record takes another number of bytes.
+    pub(super) fn note_move(&mut self, before: u64, after: u64) {
+        let totals = &mut self.head.totals;
+        totals.stored_bytes = totals.stored_bytes.saturating_sub(before).saturating_add(after);
+        self.moved = true;
     }
 
     fn check_epoch(&self, epoch: u32) -> Result<(), RegistryError> {

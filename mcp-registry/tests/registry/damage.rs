@@ -331,6 +331,67 @@ async fn a_page_that_is_no_page_hides_only_what_it_holds_from_verify() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_published_again_are_stored_again_where_what_was_stored_is_damaged_or_gone() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 3] = [
+        ("removed", |pack| fs::remove_file(pack).unwrap()),
+        ("cut", |pack| fs::write(pack, &fs::read(pack).unwrap()[..60]).unwrap()),
+        ("flipped", |pack| {
+            let mut bytes = fs::read(pack).unwrap();
+            let end = bytes.len() - 250;
+            bytes[40..end].iter_mut().for_each(|byte| *byte ^= 1);
+            fs::write(pack, bytes).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        change(&sample(folder.path()).await);
+        let registry = Registry::open(folder.path()).await.unwrap();
+        let read = async |registry: &Registry, of: &str| text(registry, of, Select::exact("1.0.0")).await;
+        for _ in 0..3 {
+            assert_eq!(read(&registry, "raw").await, Err(ErrorKind::Corrupt), "{what}");
+        }
+        let publish = async |name: &str, of: &str| {
+            registry.publish(Draft::new(&crate::name(name), body(of)), &version("1.0.0")).await.unwrap()
+        };
+        assert!(publish("other", "raw").await.created, "{what}");
+        for of in ["other", "raw"] {
+            assert_eq!(read(&registry, of).await, Ok(body("raw")), "invariant 2, {what}: {of}");
+        }
+        // Also where nothing is new but the bytes.
+        let again = publish("last", "last").await;
+        assert!(!again.created, "{what}");
+        assert_eq!(read(&registry, "last").await, Ok(body("last")), "invariant 2, {what}");
+        assert_eq!(read(&registry, "packed").await, Err(ErrorKind::Corrupt), "{what}");
+        registry.close().await.unwrap();
+        let registry = Registry::open(folder.path()).await.unwrap();
+        for (of, same) in [("other", "raw"), ("raw", "raw"), ("last", "last")] {
+            assert_eq!(read(&registry, of).await, Ok(body(same)), "invariant 2, {what}: {of}");
+        }
+        // Nothing is stored a third time.
+        assert!(
+            registry
+                .publish(Draft::new(&name("third"), body("raw")), &version("1.0.0"))
+                .await
+                .unwrap()
+                .deduplicated
+        );
+        registry.close().await.unwrap();
+        assert_eq!(
+            fs::read_dir(folder.path().join("packs")).unwrap().count(),
+            if what == "removed" { 1 } else { 2 }
+        );
+        let registry = Registry::open_read_only(folder.path()).await.unwrap();
+        let faults = registry.verify().await.unwrap().faults;
+        let old = |fault: &mcp_registry::Fault| {
+            fault.place.starts_with("packs/0000000001-")
+                && ["", "packed@1.0.0"].contains(&fault.subject.as_str())
+        };
+        assert!(!faults.is_empty() && faults.iter().all(old), "invariant 4, {what}: {faults:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_pack_that_is_gone_is_told_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     fs::remove_file(sample(folder.path()).await).unwrap();
