@@ -80,7 +80,7 @@ impl Command {
         answers: &mut Vec<Answer>,
     ) -> Result<(), RegistryError> {
         let failure = match self {
-            Self::Publish(command, reply) => {
+            Self::Publish(mut command, reply) => {
                 let (outcome, failure) = part(command.apply(commit, context));
                 answers.push(Answer::Published(reply, outcome));
                 failure

@@ -317,8 +317,10 @@ impl PublishCommand {
     }
 
     /// Decides what becomes of it, within a commit, and adds what it needs to the commit and to the pack.
+    ///
+    /// To be called once: the row takes its texts.
     pub(crate) fn apply(
-        &self,
+        &mut self,
         commit: &mut Commit<'_>,
         context: &mut CommitContext<'_>,
     ) -> Result<Published, RegistryError> {
@@ -373,9 +375,9 @@ impl PublishCommand {
                 digest: self.blob.digest,
                 sha256: self.blob.sha256,
                 size: self.blob.size,
-                media_type: self.media_type.clone(),
+                media_type: std::mem::take(&mut self.media_type),
             }),
-            body: self.body.clone(),
+            body: std::mem::take(&mut self.body),
         };
         let seq = row.seq;
         commit.publish(row, location, known.is_none())?;

@@ -80,7 +80,7 @@ pub(crate) fn measure() -> Vec<Figure> {
     let (registry, _) = fill(&runtime, &folder.path().join("few"), FEW);
     let (few_hot, few_reopened) = gets(&runtime, registry, &folder.path().join("few"), FEW);
     let path = folder.path().join("cache");
-    peers::cacache_put(&path, FEW);
+    peers::cacache_put(&path, FEW, peers::WRITERS);
     peers::cacache_get(&path, FEW, FEW);
     let cacache = peers::cacache_get(&path, FEW, 100_000);
 

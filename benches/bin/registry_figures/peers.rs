@@ -13,7 +13,7 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use super::world::{noise, runtime};
 
 /// How many write at the same time: with fewer, a peer waits for the disk.
-const WRITERS: u64 = 16;
+pub(crate) const WRITERS: u64 = 16;
 
 /// Runs `work` for the numbers below `count` on so many threads; how many a second.
 fn rate(count: u64, threads: u64, work: impl Fn(u64) + Sync) -> f64 {
@@ -43,8 +43,8 @@ pub(crate) fn files(folder: &Path, count: u64) -> f64 {
 }
 
 /// `cacache`, which syncs nothing.
-pub(crate) fn cacache_put(folder: &Path, count: u64) -> f64 {
-    rate(count, WRITERS, |number| {
+pub(crate) fn cacache_put(folder: &Path, count: u64, writers: u64) -> f64 {
+    rate(count, writers, |number| {
         cacache::write_sync(folder, format!("artifact-{number}"), noise(number, 1024)).expect("written");
     })
 }

@@ -32,7 +32,8 @@ pub(crate) fn measure() -> Vec<Figure> {
     };
     let files = peers::files(&path("files"), COUNT);
     let store = peers::object_store(&path("store"), COUNT / 2);
-    let cacache = peers::cacache_put(&path("cacache"), COUNT / 2);
+    let cacache = peers::cacache_put(&path("cacache"), COUNT / 2, peers::WRITERS);
+    let alone = peers::cacache_put(&path("cacache-alone"), COUNT / 5, 1);
     let row = |what: &str, target: &'static str, peer: f64, least: Option<f64>| Figure {
         what: format!("publish {COUNT} of 1 KiB, 512 in flight, best of {ROUNDS}, beside {what}"),
         target,
@@ -42,6 +43,7 @@ pub(crate) fn measure() -> Vec<Figure> {
     };
     vec![
         row("one file per artifact, fsync and rename, 16 writers", "5 times", files, Some(5.0)),
+        row("`cacache` as it is used, one write after another, not synced", "10 times", alone, Some(10.0)),
         row("`cacache`, not synced, 16 writers", "10 times", cacache, Some(10.0)),
         row("`object_store::LocalFileSystem` and fsync, 16 writers", "", store, None),
     ]

@@ -350,8 +350,11 @@ impl StorageBackend for Mute {
     async fn put_stream(&self, key: &Key, stream: ByteStream) -> Result<u64, StorageError> {
         let length = self.inner.put_stream(key, stream).await?;
         if let Some(instead) = self.instead {
-            let other = if instead.is_empty() { vec![7; length as usize] } else { instead.to_vec() };
-            self.inner.put(key, other.into(), PutWhen::Always).await?;
+            // Nothing: as many bytes, in another order.
+            let mut other = self.inner.read(key, 0..length).await?.to_vec();
+            other.reverse();
+            let other = if instead.is_empty() { other.into() } else { Bytes::from_static(instead) };
+            self.inner.put(key, other, PutWhen::Always).await?;
         }
         if self.hangs {
             std::future::pending::<()>().await;
