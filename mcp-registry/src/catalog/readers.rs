@@ -130,6 +130,10 @@ impl Readers {
             let stays = memory.is_none() && reader.is_newest(&pool.newest);
             if stays { outcome } else { reader.end().and(outcome) }
         };
+        // A database in memory vanishes with its writer: whoever reads it then finds no tables.
+        if memory.is_some() && outcome.is_err() && pool.turns.is_closed() {
+            return Err(RegistryError::Closed);
+        }
         // One whose database failed may be in any state.
         let usable = !matches!(outcome, Err(RegistryError::Catalog { .. }));
         if usable && !pool.turns.is_closed() {
