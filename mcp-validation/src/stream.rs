@@ -249,7 +249,8 @@ impl<T> Shared<T> {
         if !more {
             state.turns = state.turns.saturating_sub(1);
         }
-        let waker = state.waker.take();
+        // Nobody needs to look before there is something to take, or room to be filled.
+        let waker = if more && !state.is_ready(self.settings.order) { None } else { state.waker.take() };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -252,6 +252,33 @@ fn references_that_multiply_are_exhausted_when_they_are_compiled() {
     });
 }
 
+/// 8 MiB of references, each to the next, are 200,000. No more than 10,000 may apply to one value; to count them takes time and memory in
+/// proportion to the schema.
+#[test]
+fn a_chain_of_references_is_compiled_in_bounded_time_or_exhausted() {
+    let name = "a_chain_of_references_is_compiled_in_bounded_time_or_exhausted";
+    let chain = |length: usize| {
+        let links: Vec<String> =
+            (0..length).map(|index| format!(r##""d{index}":{{"$ref":"#/$defs/d{}"}}"##, index + 1)).collect();
+        format!(
+            r##"{{"$ref":"#/$defs/d0","$defs":{{{},"d{length}":{{"type":"integer"}}}}}}"##,
+            links.join(",")
+        )
+    };
+    let input = || ([9_900, 60_000, 200_000].map(chain), Document::json("1"));
+    in_a_child(name, 512 * MIB, input, |(schemas, document)| {
+        let clock = SystemClock::new();
+        let outcomes = schemas.map(|schema| {
+            let outcome = verdict(Contract::json_schema(schema), &document);
+            println!("{outcome:?} after {:?}", mcp_core::Clock::monotonic(&clock));
+            outcome
+        });
+        assert_eq!(outcomes, [Ok(true), Err(ErrorKind::Exhausted), Err(ErrorKind::Exhausted)]);
+        let took = mcp_core::Clock::monotonic(&clock);
+        assert!(took < std::time::Duration::from_secs(60), "{took:?}");
+    });
+}
+
 fn zigzag(value: i64) -> Vec<u8> {
     let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
     let mut bytes = Vec::new();
