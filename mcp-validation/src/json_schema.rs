@@ -4,14 +4,13 @@ mod compare;
 mod fan_out;
 mod metered;
 mod patterns;
+mod references;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Registry, ValidationError as SchemaError};
+use jsonschema::{PatternOptions, ValidationError as SchemaError};
 use mcp_core::{Digest, Digester, ErrorKind, Finding, SeamError, Severity};
-use referencing::ResourceRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -76,8 +75,9 @@ impl fmt::Display for Draft {
 
 /// The format `json-schema` and its settings.
 ///
-/// `$ref` finds what was given with the contract, by URI, and the schema of its own draft; nothing is fetched. Everything that was
-/// given must be able to find what it refers to, used or not, and is of the draft that its own `$schema` names, else of the schema's.
+/// `$ref` finds what was given with the contract, by URI, and the schema of its own draft; nothing is fetched. What was given is of the
+/// draft that its own `$schema` names, else of the schema's. A reference that leads nowhere is an error where the schema leads to it;
+/// elsewhere, in a definition that nothing uses or in a document that was given besides, it is none.
 /// Patterns match in time
 /// linear in the text, so look-around and back-references are refused. A schema that refers to itself without going down into the
 /// document is refused, as is one whose references multiply beyond [`Limits::max_fan_out`].
@@ -172,11 +172,8 @@ impl<'a> Given<'a> {
 const COMPILE_BYTES: usize = 64 << 20;
 
 impl JsonSchema {
-    fn draft_of(&self, root: &Value) -> jsonschema::Draft {
-        match self.draft {
-            Some(draft) => draft.of_crate(),
-            None => jsonschema::Draft::Draft202012.detect(root),
-        }
+    fn draft_of(&self, root: &Value, references: &[(&str, &Value)]) -> Result<jsonschema::Draft, SeamError> {
+        self.draft.map_or_else(|| references::draft_of(root, references), |draft| Ok(draft.of_crate()))
     }
 
     fn compile_here(
@@ -185,9 +182,10 @@ impl JsonSchema {
         references: &[(&str, &Value)],
         limits: &Limits,
     ) -> Result<(jsonschema::Validator<Metered>, Chains), SeamError> {
-        let draft = self.draft_of(root);
-        let registry = registry(draft, references)?;
-        let chains = fan_out::measure(root, draft, &registry)?;
+        let draft = self.draft_of(root, references)?;
+        let registry = references::registry(draft, references)?;
+        let mut lost = None;
+        let chains = fan_out::measure(root, draft, &registry, &mut lost)?;
         if chains.fan_out > limits.max_fan_out {
             return Err(SeamError::new(
                 ErrorKind::Exhausted,
@@ -202,12 +200,12 @@ impl JsonSchema {
         let pattern_options =
             PatternOptions::regex().size_limit(limits.max_pattern_bytes).dfa_size_limit(remembered);
         let mut options = jsonschema::options_for::<Metered>()
-            .offline()
+            .with_retriever(references::Absent)
             .with_registry(&registry)
             .should_validate_formats(self.assert_format)
             .with_pattern_options(pattern_options);
         options = options.with_draft(draft);
-        let validator = options.build(root).map_err(|error| broken(&error))?;
+        let validator = options.build(root).map_err(|error| broken(&error, lost.as_deref()))?;
         Ok((validator, chains))
     }
 
@@ -228,53 +226,13 @@ impl JsonSchema {
     }
 }
 
-/// The documents that a schema of `draft` may refer to.
-fn registry<'a>(
-    draft: jsonschema::Draft,
-    references: &[(&str, &'a Value)],
-) -> Result<Registry<'a>, SeamError> {
-    let mut registry = Registry::new().draft(draft);
-    let mut given: BTreeMap<&str, &Value> = BTreeMap::new();
-    for (uri, document) in references {
-        let misnamed = |reason: &dyn fmt::Display| {
-            let uri = crate::findings::shortened((*uri).to_owned());
-            let reason = bounded(format_args!("{reason}"));
-            SeamError::new(ErrorKind::Invalid, format!("read the URI of the reference {uri:?}: {reason}"))
-        };
-        if uri.split_once('#').is_some_and(|(_, fragment)| !fragment.is_empty()) {
-            return Err(misnamed(
-                &"it names a part of a document, give the whole document under the URI before '#'",
-            ));
-        }
-        if given.insert(uri, document).is_some_and(|before| before != *document) {
-            return Err(misnamed(&"another document has the same URI"));
-        }
-        // A `$schema` of its own counts; the builder's draft would be forced upon it.
-        let own = match draft.detect(document) {
-            jsonschema::Draft::Unknown => draft,
-            own => own,
-        };
-        let resource = ResourceRef::new(document, own);
-        registry = registry.add(uri, resource).map_err(|error| misnamed(&error))?;
-    }
-    registry.prepare().map_err(|error| broken_reference(&error))
-}
-
 fn too_deep() -> SeamError {
     SeamError::new(ErrorKind::Exhausted, "judge a document that nests deeper than can be parsed")
 }
 
-fn broken_reference(error: &dyn fmt::Display) -> SeamError {
-    let reason = bounded(format_args!("{error}"));
-    SeamError::new(
-        ErrorKind::NotFound,
-        format!("resolve what the schema refers to: {reason}, give it with reference(uri, text)"),
-    )
-}
-
-fn broken(error: &SchemaError<'_>) -> SeamError {
-    if let ValidationErrorKind::Referencing(reason) = error.kind() {
-        return broken_reference(reason);
+fn broken(error: &SchemaError<'_>, lost: Option<&str>) -> SeamError {
+    if let Some(reference) = references::broken(error, lost) {
+        return reference;
     }
     let place = crate::findings::shortened(error.instance_path().to_string());
     let place = if place.is_empty() { "its root".to_owned() } else { place };

@@ -176,6 +176,75 @@ fn a_reference_finds_what_was_given_and_nothing_else() {
 }
 
 #[test]
+fn a_reference_that_leads_nowhere_counts_only_where_the_schema_leads_to_it() {
+    for unused in [
+        r#"{"type": "integer", "$defs": {"unused": {"$ref": "https://x.test/gone"}}}"#,
+        r##"{"type": "integer", "$defs": {"unused": {"$ref": "#/$defs/gone"}}}"##,
+        r#"{"type": "integer", "$defs": {"unused": {"$ref": "gone.json#/a"}}}"#,
+        r#"{"type": "integer", "examples": [{"$ref": "https://x.test/gone"}]}"#,
+    ] {
+        let contract = Contract::json_schema(unused).build().expect(unused);
+        assert_eq!(seen(&contract, "\"x\""), ["schema.type  /type"], "{unused}");
+    }
+    for used in [
+        r##"{"$defs": {"a": {"$ref": "https://x.test/gone"}}, "items": {"$ref": "#/$defs/a"}}"##,
+        r##"{"$defs": {"a": {"$ref": "https://x.test/gone#/b"}}, "items": {"$ref": "#/$defs/a"}}"##,
+    ] {
+        let (kind, reason) = refused(Contract::json_schema(used));
+        assert_eq!(kind, ErrorKind::NotFound, "{reason}");
+        assert!(reason.contains("https://x.test/gone"), "{reason}");
+    }
+}
+
+#[test]
+fn what_is_given_besides_and_not_referred_to_may_be_anything() {
+    let schema = r#"{"$ref": "https://x.test/number"}"#;
+    let contract = Contract::json_schema(schema)
+        .reference("https://x.test/number", r#"{"type": "number"}"#)
+        .reference(
+            "https://x.test/1",
+            r#"{"$schema": "https://x.test/unknown", "$ref": "https://x.test/gone"}"#,
+        )
+        .reference("https://x.test/2", r#"{"$ref": "https://[/"}"#)
+        .reference("https://x.test/3", "[7]")
+        .build()
+        .unwrap();
+    assert_eq!(seen(&contract, "\"x\""), ["schema.type  /type"]);
+}
+
+#[test]
+fn a_schema_of_somebodys_own_meta_schema_is_of_the_draft_that_that_names() {
+    let schema = r#"{"$schema": "https://x.test/own", "items": [{"type": "string"}], "dependentRequired": {"a": ["b"]}}"#;
+    let judge = |named: &str, document: &str| {
+        let contract = Contract::json_schema(schema)
+            .reference("https://x.test/own#", format!(r#"{{"$schema": "{named}"}}"#))
+            .build()
+            .expect(named);
+        seen(&contract, document).len()
+    };
+    let (d7, d2019) =
+        ("http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2019-09/schema");
+    assert_eq!([d7, d2019].map(|named| judge(named, "[1]")), [1, 1], "a list of items is a tuple in both");
+    assert_eq!([d7, d2019].map(|named| judge(named, r#"{"a": 1}"#)), [0, 1], "known since 2019-09");
+    let circle =
+        Contract::json_schema(schema).reference("https://x.test/own", r#"{"$schema": "https://x.test/own"}"#);
+    assert_eq!(refused(circle).0, ErrorKind::NotFound);
+}
+
+#[test]
+fn what_a_draft_ignores_is_no_circle_and_is_not_looked_for() {
+    let beside = r##"{"$ref": "#/definitions/a", "allOf": [{"$ref": "#"}, {"$ref": "https://x.test/gone"}],
+        "definitions": {"a": {"type": "integer"}}}"##;
+    for draft in [Draft::Draft4, Draft::Draft6, Draft::Draft7] {
+        assert_eq!(seen(&contract(draft, beside), "\"x\""), ["schema.type  /definitions/a/type"], "{draft}");
+    }
+    let (kind, _) = refused(Contract::schema(JsonSchema::new().draft(Draft::Draft201909), beside));
+    assert_ne!(kind, ErrorKind::Internal);
+    let unknown = r##"{"type": "integer", "if": {"$ref": "#"}, "then": {"$ref": "https://x.test/gone"}}"##;
+    assert_eq!(seen(&contract(Draft::Draft6, unknown), "\"x\""), ["schema.type  /type"]);
+}
+
+#[test]
 fn a_reference_is_of_the_draft_that_it_names_itself_else_of_the_schemas() {
     let judge = |own: &str, text: &str, document: &str| {
         let schema = format!(r#"{{"$schema": "{own}", "allOf": [{{"$ref": "https://x.test/r"}}]}}"#);

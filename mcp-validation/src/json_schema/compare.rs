@@ -135,8 +135,8 @@ fn as_break(difference: &Difference, witness: Option<Value>) -> Break {
 /// Values of the schema that set operations gave, which refers to nothing but itself.
 fn of_lost(lost: &Value) -> Vec<Value> {
     let draft = jsonschema::Draft::Draft202012.detect(lost);
-    let flat =
-        super::registry(draft, &[]).and_then(|registry| flat::flatten(lost, &[], draft, true, &registry));
+    let flat = super::references::registry(draft, &[])
+        .and_then(|registry| flat::flatten(lost, &[], draft, true, &registry));
     flat.map_or_else(|_| Vec::new(), |flat| Sampler::new(&flat).samples(&Facts::of(&flat, 0), Types::ALL))
 }
 
@@ -156,8 +156,8 @@ impl Side {
         let given = Given::read(source)?;
         let (root, references) = (given.root(), given.references());
         let (validator, chains) = format.compile_here(root, &references, source.limits)?;
-        let draft = format.draft_of(root);
-        let registry = super::registry(draft, &references)?;
+        let draft = format.draft_of(root, &references)?;
+        let registry = super::references::registry(draft, &references)?;
         let flat = flat::flatten(root, &references, draft, format.assert_format, &registry)?;
         Ok(Self { flat, validator, chains, max_steps: source.limits.max_steps.min(MAX_STEPS_EACH) })
     }

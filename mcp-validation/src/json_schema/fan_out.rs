@@ -45,10 +45,16 @@ struct Subschema {
 }
 
 /// Measures the schema `root`, which may refer to what `registry` holds.
-pub(super) fn measure(root: &Value, draft: Draft, registry: &Registry<'_>) -> Result<Chains, SeamError> {
-    let fault = |error: &dyn std::fmt::Display| super::broken_reference(error);
-    let with_root = registry.add(ROOT, root).map_err(|error| fault(&error))?;
-    let with_root = with_root.draft(draft).prepare().map_err(|error| fault(&error))?;
+///
+/// What cannot be resolved is left to the crate, which says where it matters; its URI is `lost` then, for a message.
+pub(super) fn measure(
+    root: &Value,
+    draft: Draft,
+    registry: &Registry<'_>,
+    lost: &mut Option<String>,
+) -> Result<Chains, SeamError> {
+    let fault = |error: &dyn std::fmt::Display| super::references::broken_reference(error);
+    let with_root = super::references::with_root(registry, ROOT, root, draft)?;
     let base = jsonschema::uri::from_str(ROOT).map_err(|error| fault(&error))?;
     let resolver = with_root.resolver(base);
     let mut walk = Walk::default();
@@ -56,6 +62,7 @@ pub(super) fn measure(root: &Value, draft: Draft, registry: &Registry<'_>) -> Re
     let (contents, resolver, draft) = found.into_inner();
     walk.enter(contents, resolver, draft);
     walk.walk();
+    *lost = walk.lost.take();
     walk.finish()
 }
 
@@ -70,6 +77,8 @@ struct Walk<'r> {
     /// Which subschema has which dynamic anchor, and which refers to one.
     anchors: Vec<(usize, String)>,
     dynamic: Vec<(usize, String)>,
+    /// The first reference that leads nowhere, in full.
+    lost: Option<String>,
 }
 
 /// The name under which `$recursiveAnchor` and `$recursiveRef` meet; no dynamic anchor can be called so.
@@ -92,8 +101,18 @@ impl<'r> Walk<'r> {
         while let Some((index, schema, resolver, draft)) = self.waiting.pop() {
             let Value::Object(keywords) = schema else { continue };
             let resolver = resolver.in_subresource(draft.create_resource_ref(schema)).unwrap_or(resolver);
+            let draft = match draft.detect(schema) {
+                Draft::Unknown => draft,
+                own => own,
+            };
+            // Up to draft 7 nothing counts beside a reference.
+            let stands_alone =
+                draft < Draft::Draft201909 && keywords.get("$ref").is_some_and(Value::is_string);
             let mut found = Subschema { passes: 1, ..Subschema::default() };
             for (keyword, value) in keywords {
+                if stands_alone && keyword != "$ref" || !is_known(keyword, draft) {
+                    continue;
+                }
                 match keyword.as_str() {
                     "allOf" | "anyOf" | "oneOf" => self.each(value, &resolver, draft, &mut found.in_place),
                     "not" | "if" | "then" | "else" => self.one(value, &resolver, draft, &mut found.in_place),
@@ -153,7 +172,6 @@ impl<'r> Walk<'r> {
         }
     }
 
-    /// What cannot be resolved is left to the crate, which says so where it matters.
     fn refer(
         &mut self,
         index: usize,
@@ -170,6 +188,12 @@ impl<'r> Walk<'r> {
             }
             self.enter_root(inner.base_uri().as_str(), resolver);
             into.push(self.enter(contents, inner, draft));
+        } else if self.lost.is_none() {
+            let document = reference.split_once('#').map_or(reference, |(document, _)| document);
+            let absolute = resolver.resolve_uri(&resolver.base_uri().borrow(), document);
+            let fragment = reference.get(document.len()..).unwrap_or_default();
+            self.lost =
+                absolute.ok().map(|uri| format!("{}{fragment}", uri.as_str().trim_start_matches(ROOT)));
         }
         match keyword {
             "$dynamicRef" => {
@@ -272,6 +296,18 @@ impl<'r> Walk<'r> {
             }
         }
         counts.into_iter().max().unwrap_or(1)
+    }
+}
+
+/// Whether a keyword that leads to subschemas does so in this draft.
+fn is_known(keyword: &str, draft: Draft) -> bool {
+    match keyword {
+        "contains" | "propertyNames" => draft >= Draft::Draft6,
+        "if" | "then" | "else" => draft >= Draft::Draft7,
+        "dependentSchemas" | "unevaluatedProperties" | "unevaluatedItems" => draft >= Draft::Draft201909,
+        "$recursiveRef" | "$recursiveAnchor" => draft == Draft::Draft201909,
+        "prefixItems" | "$dynamicRef" | "$dynamicAnchor" => draft >= Draft::Draft202012,
+        _ => true,
     }
 }
 

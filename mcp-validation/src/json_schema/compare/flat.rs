@@ -198,9 +198,8 @@ pub(super) fn flatten<'a>(
     asserts_format: bool,
     registry: &Registry<'_>,
 ) -> Result<Flat, SeamError> {
-    let fault = |error: &dyn std::fmt::Display| super::super::broken_reference(error);
-    let with_root = registry.add(ROOT, root).map_err(|error| fault(&error))?;
-    let with_root = with_root.draft(draft).prepare().map_err(|error| fault(&error))?;
+    let fault = |error: &dyn std::fmt::Display| super::super::references::broken_reference(error);
+    let with_root = super::super::references::with_root(registry, ROOT, root, draft)?;
     let base = jsonschema::uri::from_str(ROOT).map_err(|error| fault(&error))?;
     let found = with_root.resolver(base).lookup(ROOT).map_err(|error| fault(&error))?.into_inner().1;
     let base = with_root.resolver(jsonschema::uri::from_str(ROOT).map_err(|error| fault(&error))?);
