@@ -188,3 +188,44 @@ mod tests {
         assert_eq!(error.to_string(), "compare app as a schema: it is not text in UTF-8");
     }
 }
+
+#[cfg(all(feature = "avro", feature = "protobuf"))]
+#[cfg(test)]
+mod formats {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::{Avro, Protobuf};
+
+    fn change(media_type: &str, old: &str, new: &str) -> Result<Change, ErrorKind> {
+        let classifier = ContractClassifier::new()
+            .compare_type("application/vnd.apache.avro.schema+json", Avro)
+            .compare_type("text/x-protobuf", Protobuf::new());
+        let candidate =
+            |text: &str| Candidate::new("app".parse().unwrap(), media_type, text.to_owned().into());
+        block_on(classifier.classify(&candidate(old), &candidate(new))).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn changes_of_avro_and_protobuf_are_named_by_who_can_read_whom() {
+        let avro = |old: &str, new: &str| change("application/vnd.apache.avro.schema+json; v=1", old, new);
+        assert_eq!(avro("\"int\"", " \"int\""), Ok(Change::Identical));
+        assert_eq!(avro("\"int\"", "\"long\""), Ok(Change::Minor));
+        assert_eq!(avro("\"int\"", "\"string\""), Ok(Change::Major));
+        assert_eq!(avro("\"int\"", r#"{"type": "int", "doc": "count"}"#), Ok(Change::Patch));
+        assert_eq!(avro("\"int\"", "\"nit\""), Err(ErrorKind::NotFound));
+        let proto = |old: &str, new: &str| {
+            change(
+                "text/x-protobuf",
+                &format!("syntax = \"proto3\"; {old}"),
+                &format!("syntax = \"proto3\"; {new}"),
+            )
+        };
+        assert_eq!(
+            proto("message M { int32 a = 1; }", "message M { int32 a = 1; int32 b = 2; }"),
+            Ok(Change::Patch)
+        );
+        assert_eq!(proto("message M { int32 a = 1; }", "message M { string a = 1; }"), Ok(Change::Major));
+        assert_eq!(proto("message M { }", "message M {"), Err(ErrorKind::Invalid));
+    }
+}

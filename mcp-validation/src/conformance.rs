@@ -1,9 +1,13 @@
 //! Checks that every implementation of a plug-in must pass: for the tests of hosts.
 
+mod schema_format;
+
 use std::sync::Arc;
 use std::thread;
 
 use mcp_core::{ErrorKind, Name, SeamError};
+
+pub use schema_format::{Samples, schema_format};
 
 use crate::{ContractEntry, ContractStore, Mode, StoredContract};
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp_core::{Candidate, Finding, Inspect, Name, SeamError, Severity, Verdict};
 
-use crate::{Contract, Document};
+use crate::{Contract, Document, Encoding};
 
 /// Judges artifacts by contracts: which one, an explicit map from media type and name says.
 ///
-/// A media type counts without its parameters and in any case. The same map gives the same candidate the same verdict. Judging is
-/// done on the thread that polls, without an await, for as long as the contract's limits admit.
+/// A media type counts without its parameters and in any case. How the bytes of a type are to be read, a second map says; those of
+/// types that are not in it are JSON. The same maps give the same candidate the same verdict. Judging is done on the thread that polls,
+/// without an await, for as long as the contract's limits admit.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -23,8 +24,27 @@ use crate::{Contract, Document};
 pub struct ContractInspector {
     by_type_and_name: BTreeMap<(String, Name), Arc<Contract>>,
     by_type: BTreeMap<String, Arc<Contract>>,
+    encodings: BTreeMap<String, Encoding>,
     unmapped: Unmapped,
 }
+
+/// How the bytes of these media types are read by [`ContractInspector::usual_encodings`].
+const USUAL: [(&str, Encoding); 14] = [
+    ("application/avro", Encoding::AvroBinary),
+    ("application/avro-binary", Encoding::AvroBinary),
+    ("application/vnd.apache.avro+binary", Encoding::AvroBinary),
+    ("avro/binary", Encoding::AvroBinary),
+    ("application/avro+json", Encoding::AvroJson),
+    ("application/vnd.apache.avro+json", Encoding::AvroJson),
+    ("application/avro-json", Encoding::AvroJson),
+    ("avro/json", Encoding::AvroJson),
+    ("application/vnd.apache.avro.file", Encoding::AvroContainer),
+    ("application/protobuf", Encoding::ProtobufBinary),
+    ("application/x-protobuf", Encoding::ProtobufBinary),
+    ("application/vnd.google.protobuf", Encoding::ProtobufBinary),
+    ("application/protobuf+json", Encoding::ProtobufJson),
+    ("application/x-protobuf+json", Encoding::ProtobufJson),
+];
 
 /// What becomes of an artifact that no contract is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +59,12 @@ impl ContractInspector {
     /// With no contract yet.
     #[must_use]
     pub const fn new(unmapped: Unmapped) -> Self {
-        Self { by_type_and_name: BTreeMap::new(), by_type: BTreeMap::new(), unmapped }
+        Self {
+            by_type_and_name: BTreeMap::new(),
+            by_type: BTreeMap::new(),
+            encodings: BTreeMap::new(),
+            unmapped,
+        }
     }
 
     /// Judges artifacts of this media type by `contract`, unless there is one for their name.
@@ -54,6 +79,28 @@ impl ContractInspector {
     pub fn judge_name(mut self, media_type: &str, name: Name, contract: Arc<Contract>) -> Self {
         self.by_type_and_name.insert((essence(media_type), name), contract);
         self
+    }
+
+    /// Reads artifacts of this media type as `encoding`, and no more as JSON.
+    #[must_use]
+    pub fn read_type(mut self, media_type: &str, encoding: Encoding) -> Self {
+        self.encodings.insert(essence(media_type), encoding);
+        self
+    }
+
+    /// Reads the types as which Avro and Protobuf usually come as what they say: `application/avro`, `application/avro-binary`,
+    /// `application/vnd.apache.avro+binary` and `avro/binary` as one datum of Avro's, each of them with `json` in the place of `binary`
+    /// and `application/avro+json` as Avro's JSON, `application/vnd.apache.avro.file` as a container; `application/protobuf`,
+    /// `application/x-protobuf` and `application/vnd.google.protobuf` as one message of Protobuf's, and the first two with `+json` as its JSON.
+    #[must_use]
+    pub fn usual_encodings(self) -> Self {
+        USUAL
+            .into_iter()
+            .fold(self, |inspector, (media_type, encoding)| inspector.read_type(media_type, encoding))
+    }
+
+    fn encoding(&self, media_type: &str) -> Encoding {
+        self.encodings.get(&essence(media_type)).copied().unwrap_or(Encoding::Json)
     }
 
     fn contract(&self, candidate: &Candidate) -> Option<&Contract> {
@@ -84,7 +131,8 @@ impl Inspect for ContractInspector {
             };
             return Ok(Verdict::of(vec![Finding::new(severity, "inspect.unmapped", "", message)]));
         };
-        let report = contract.validate(&Document::json(candidate.bytes.clone()))?;
+        let encoding = self.encoding(&candidate.media_type);
+        let report = contract.validate(&Document::new(encoding, candidate.bytes.clone()))?;
         let verdict =
             if report.valid { Verdict::of(report.findings) } else { Verdict::refused(report.findings) };
         Ok(if report.truncated { verdict.and_more() } else { verdict })
@@ -157,5 +205,64 @@ mod tests {
         let inspector = ContractInspector::new(Unmapped::Accept).judge_type("application/json", contract);
         let verdict = inspect(&inspector, "app", "application/json", "{}");
         assert_eq!((verdict.accepted, verdict.findings.len(), verdict.truncated), (false, 1, true));
+    }
+
+    #[cfg(feature = "avro")]
+    #[test]
+    fn the_bytes_of_a_media_type_are_read_as_the_map_says_and_as_json_where_it_says_nothing() {
+        let schema =
+            r#"["null", {"type": "record", "name": "R", "fields": [{"name": "id", "type": "string"}]}]"#;
+        let contract = Contract::schema(crate::Avro, schema).rule(Rule::length("short", "/id", ..=1)).build();
+        let contract = Arc::new(contract.expect("a contract"));
+        let types = ["avro/binary", "application/vnd.apache.avro+json", "application/json", "text/avro"];
+        let inspector = types.into_iter().fold(
+            ContractInspector::new(Unmapped::Refuse)
+                .usual_encodings()
+                .read_type("Text/Avro", Encoding::AvroSingleObject),
+            |inspector, media_type| inspector.judge_type(media_type, Arc::clone(&contract)),
+        );
+        let inspect =
+            |media_type: &str, bytes: &str| codes_of(&inspect(&inspector, "app", media_type, bytes));
+        let (datum, spec, plain) = ("\u{2}\u{2}a", r#"{"R": {"id": "a"}}"#, r#"{"id": "a"}"#);
+        assert_eq!(inspect("avro/binary; q=1", datum), [""; 0]);
+        assert_eq!(inspect("avro/binary", "\u{2}\u{4}ab"), ["rule.short"]);
+        assert_eq!(inspect("application/vnd.apache.avro+json", spec), [""; 0]);
+        assert_eq!(inspect("application/json", plain), [""; 0]);
+        for (media_type, bytes) in [
+            ("avro/binary", plain),
+            ("application/vnd.apache.avro+json", plain),
+            ("application/json", spec),
+            ("application/json", datum),
+            ("text/avro", datum),
+        ] {
+            assert_ne!(inspect(media_type, bytes), [""; 0], "{media_type} {bytes:?}");
+        }
+    }
+
+    #[cfg(feature = "protobuf")]
+    #[test]
+    fn messages_of_protobuf_are_read_by_their_media_types() {
+        let schema = r#"syntax = "proto3"; message M { int64 id = 1; }"#;
+        let contract =
+            Contract::schema(crate::Protobuf::new(), schema).rule(Rule::range("few", "/id", ..=9.0));
+        let contract = Arc::new(contract.build().expect("a contract"));
+        let types = ["application/x-protobuf", "application/x-protobuf+json"];
+        let inspector = types
+            .into_iter()
+            .fold(ContractInspector::new(Unmapped::Refuse).usual_encodings(), |inspector, media_type| {
+                inspector.judge_type(media_type, Arc::clone(&contract))
+            });
+        let inspect =
+            |media_type: &str, bytes: &str| codes_of(&inspect(&inspector, "app", media_type, bytes));
+        assert_eq!(inspect("application/x-protobuf", "\u{8}\u{9}"), [""; 0]);
+        assert_eq!(inspect("application/x-protobuf", "\u{8}\u{a}"), ["rule.few"]);
+        assert_eq!(inspect("application/x-protobuf+json", r#"{"id": "10"}"#), ["rule.few"]);
+        assert_ne!(inspect("application/x-protobuf+json", "\u{8}\u{9}"), [""; 0]);
+    }
+
+    #[cfg(any(feature = "avro", feature = "protobuf"))]
+    fn codes_of(verdict: &Verdict) -> Vec<String> {
+        assert_eq!(verdict.accepted, verdict.findings.is_empty());
+        verdict.findings.iter().map(|finding| finding.code.to_string()).collect()
     }
 }
