@@ -4,6 +4,8 @@
 #[path = "../examples/judge/lines.rs"]
 mod lines;
 
+mod batch;
+
 use lines::Chosen;
 use mcp_core::{
     ArtifactRef, Digest, ErrorKind, Holder, Id, Name, Principal, RequestId, Requirement, Timestamp, Version,
@@ -18,6 +20,35 @@ use mcp_validation::{
     Avro, Compatibility, Contract, Document, Encoding, Limits, Mode, Protobuf, Rule, SchemaFormat,
     SchemaSource, UnknownFields, ValidationError,
 };
+
+/// What a target does with its bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target, by the name of its corpus; those of the validation engine first.
+pub const TARGETS: [(&str, Target); 19] = [
+    ("document", document),
+    ("schema", schema),
+    ("cel", cel),
+    ("rules", rules),
+    ("avro_schema", avro_schema),
+    ("avro_document", avro_document),
+    ("proto_text", proto_text),
+    ("descriptor_set", descriptor_set),
+    ("protobuf_binary", protobuf_binary),
+    ("protobuf_json", protobuf_json),
+    ("batch_lines", batch_lines),
+    ("words", words),
+    ("pack_footer", pack_footer),
+    ("chunk_table", chunk_table),
+    ("pipeline", pipeline),
+    ("calendar", calendar),
+    ("policy", policy),
+    ("plan_request", plan_request),
+    ("judge_lines", judge_lines),
+];
+
+/// How many of them belong to the validation engine.
+pub const OF_VALIDATION: usize = 11;
 
 /// The parsed words of the core: what is accepted shows itself as it was written.
 pub fn words(data: &[u8]) {
@@ -439,5 +470,36 @@ pub fn judge_lines(data: &[u8]) {
             .collect();
         let kept: Vec<serde_json::Value> = told.into_iter().filter(|answer| !is_error(answer)).collect();
         assert_eq!(answers(&chosen, &good), kept);
+    }
+}
+
+/// Lines for the examples `validate` and `compat`: each is answered by one line of JSON with the line's id and a verdict, the same one twice.
+pub fn batch_lines(data: &[u8]) {
+    let judge = batch::validate::Judge::default();
+    let validate = |line: &[u8]| judge.answer(line);
+    for line in data.split(|byte| *byte == b'\n').take(8) {
+        for (answer, verdicts, list) in [
+            (&validate as &dyn Fn(&[u8]) -> String, ["valid", "invalid", "error", "exhausted"], "findings"),
+            (&batch::compat::answer, ["yes", "no", "error", "unknown"], "breaks"),
+        ] {
+            let told = answer(line);
+            assert_eq!(answer(line), told);
+            assert!(!told.contains('\n'), "{told}");
+            // An id may be a number that is beyond what is read here.
+            let Ok(read) = serde_json::from_str::<serde_json::Value>(&told) else { continue };
+            let verdict = read.get("verdict").and_then(serde_json::Value::as_str).unwrap_or_default();
+            assert!(
+                verdicts.contains(&verdict) && read.get(list).is_some_and(serde_json::Value::is_array),
+                "{told}"
+            );
+            if let Ok(line) = serde_json::from_slice::<serde_json::Value>(line)
+                && line.is_object()
+            {
+                assert_eq!(read.get("id"), line.get("id").or(Some(&serde_json::Value::Null)), "{told}");
+            }
+        }
+    }
+    for refused in [batch::validate::refuse(data, "a test"), batch::compat::refuse(data, "a test")] {
+        assert!(refused.contains("\"verdict\":\"error\""), "{refused}");
     }
 }
