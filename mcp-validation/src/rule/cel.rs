@@ -22,7 +22,7 @@
 //!   `exists`.
 //! - `has`, `all`, `exists`, `exists_one`, `filter`, `map` with two or three arguments.
 //! - `size`, `contains`, `startsWith`, `endsWith`, `matches` (the regular expressions of [`Pattern`](super::Pattern), in linear time),
-//!   `lowerAscii`, `upperAscii`, `trim`, `split`, `join`.
+//!   `charAt`, `indexOf`, `lastIndexOf`, `substring`, `replace`, `split`, `join`, `trim`, `reverse`, `lowerAscii`, `upperAscii`.
 //! - `int`, `uint`, `double`, `string`, `bool`, `bytes`, `dyn`, `type` and the names of types.
 //! - `timestamp` and `duration` with arithmetic, order and the getters (`getFullYear` and so on), in UTC or with an offset such as `"+02:00"`.
 //! - Beyond CEL: `sum`, `avg`, `min`, `max`, `distinct` and `sort`, as `sum(list)` and as `list.sum()`. The sum of an empty list is 0; it has
@@ -51,8 +51,9 @@
 //! # What it costs
 //! A step for each part that is evaluated and each element that is looked at, and one for 64 bytes of text, so that nested loops end as
 //! `Exhausted`. What one evaluation builds is bounded by four times `max_document_bytes`. An expression has at most 16 KiB and nests at most
-//! 32 deep; chains of one operator nest once. A variable is evaluated when it is first used, after those that it uses itself, and once for each
-//! place that is looked at; variables may use one another, not in a circle.
+//! 32 deep; chains of one operator nest once. A rule has at most 32 regular expressions, and as many variables. A variable is evaluated when
+//! it is first used, after those that it uses itself, and once for each place that is looked at; variables may use one another, not in a
+//! circle.
 
 mod ast;
 mod call;
@@ -65,6 +66,7 @@ mod list;
 mod lower;
 mod operate;
 mod parse;
+mod text;
 mod time;
 mod value;
 

@@ -131,6 +131,8 @@ fn what_is_built_is_bounded_by_the_document_that_is_allowed() {
     // What a turn of a loop builds and leaves is given back.
     let rule = Rule::cel("r", "doc.all(x, doc.map(y, y + x).size() == 100)");
     assert_eq!(judge_within(rule, &list, small), Ok(0));
+    let grows = Rule::cel("r", "doc.replace('x', doc).replace('x', doc).size() > 0");
+    assert_eq!(judge_within(grows, &text, small), Err(ErrorKind::Exhausted));
     let keeps = Rule::cel("r", "doc.map(x, doc.map(y, doc.map(z, z))).size() == 100");
     assert_eq!(judge_within(keeps, &list, small), Err(ErrorKind::Exhausted));
 }

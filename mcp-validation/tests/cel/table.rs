@@ -176,13 +176,20 @@ fn texts_are_of_characters_and_patterns_are_linear() {
         "doc.s.matches('^h.llo$') && matches(doc.s, 'l+') && !doc.s.matches('^l') && doc.s.matches(doc.re)",
         "doc.s + '!' == 'héllo!' && b'a' + b'b' == b'ab' && [1] + [2] + doc.list == [1, 2, 3, 1, 2]",
         "doc.s.upperAscii() == 'HéLLO' && 'ABC'.lowerAscii() == 'abc' && '  a '.trim() == 'a'",
+        "doc.s.charAt(1) == 'é' && doc.s.charAt(5) == '' && doc.s.substring(1, 3) == 'él' && doc.s.substring(4) == 'o' && doc.s.substring(5) == ''",
+        "doc.s.indexOf('l') == 2 && doc.s.lastIndexOf('l') == 3 && doc.s.indexOf('x') == -1 && doc.s.indexOf('l', 3) == 3 && doc.s.lastIndexOf('l', 2) == 2",
+        "'éé'.lastIndexOf('é', 0) == 0 && 'abab'.replace('ab', 'c') == 'cc' && 'abab'.replace('b', '', 1) == 'aab' && doc.s.reverse() == 'olléh'",
+        "'a,b,c'.split(',', 2) == ['a', 'b,c'] && 'a,b'.split(',', 0) == [] && 'abc'.split('', 2) == ['a', 'bc']",
         "'a,b,,c'.split(',') == ['a', 'b', '', 'c'] && ['a', 'b'].join('-') == 'a-b' && ['a', 'b'].join() == 'ab' && 'né'.split('') == ['n', 'é']",
     ]);
     all_fail(&[
         ("doc.s.matches(doc.s + '(')", "the regular expression cannot be read"),
         ("doc.n.matches('1')", "matches() needs string, not int"),
         ("doc.n.contains('1')", "this function does not take int"),
-        ("doc.s.contains(doc.n)", "this function needs string, not int"),
+        ("doc.s.contains(doc.n)", "this function does not take int behind a string"),
+        ("doc.s.charAt(6) == ''", "outside the string"),
+        ("doc.s.substring(3, 2) == ''", "outside the string"),
+        ("doc.s.indexOf('l', -1) == 2", "outside the string"),
         ("size(doc.n) == 1", "this function does not take int"),
     ]);
 }

@@ -9,9 +9,9 @@ use super::Fault;
 use super::ast::Literal;
 use super::eval::{Evaluated, Run};
 use super::function::Function;
-use super::list;
 use super::time::{Moment, Part, Span, offset};
 use super::value::{Held, Val};
+use super::{list, text};
 use crate::meter::text_steps;
 
 /// What is said of a zone that is none of ours.
@@ -29,8 +29,9 @@ pub(super) fn call<'v>(
     function: Function,
     at: u32,
     first: &Val<'v>,
-    second: Option<&Val<'v>>,
+    rest: &[Val<'v>],
 ) -> Evaluated<'v> {
+    let second = rest.first();
     if let Some(list) = list::call(run, function, at, first, second) {
         return list;
     }
@@ -52,11 +53,7 @@ pub(super) fn call<'v>(
             }))
         }
         (Function::Matches, Val::Text(text), Some(Val::Text(pattern))) => matches(run, at, text, pattern),
-        (Function::LowerAscii, Val::Text(text), _) => run.text(text.to_ascii_lowercase()),
-        (Function::UpperAscii, Val::Text(text), _) => run.text(text.to_ascii_uppercase()),
-        (Function::Trim, Val::Text(text), _) => run.text(text.trim().to_owned()),
-        (Function::Split, Val::Text(text), Some(Val::Text(separator))) => split(run, text, separator),
-        (Function::Text, _, _) => text(run, at, first),
+        (Function::Text, _, _) => show(run, at, first),
         (Function::Bytes, Val::Bytes(_), _) => Ok(first.clone()),
         (Function::Bytes, Val::Text(text), _) => {
             run.build(text.len())?;
@@ -78,9 +75,16 @@ pub(super) fn call<'v>(
             }
             convert(function, first).map_err(|reason| Fault::new(at, reason))
         }
-        (_, Val::Text(_), Some(second)) => {
-            Err(Fault::new(at, format!("this function needs string, not {}", second.kind().alone())))
-        }
+        (_, Val::Text(text), _) => match text::call(run, function, at, text, rest) {
+            Some(called) => called,
+            None => {
+                let kinds: Vec<String> = rest.iter().map(|value| value.kind().alone().to_string()).collect();
+                Err(Fault::new(
+                    at,
+                    format!("this function does not take {} behind a string", kinds.join(", ")),
+                ))
+            }
+        },
         _ => Err(unfit()),
     }
 }
@@ -116,28 +120,8 @@ fn matches<'v>(run: &mut Run<'v, '_>, at: u32, text: &str, pattern: &str) -> Eva
     Ok(Val::Bool(matched))
 }
 
-fn split<'v>(run: &mut Run<'v, '_>, text: &str, separator: &str) -> Evaluated<'v> {
-    run.spend(text_steps(text.len()))?;
-    let mut parts = Vec::new();
-    let mut keep = |run: &mut Run<'v, '_>, part: &str| -> Result<(), Fault> {
-        run.build_list(1)?;
-        parts.push(run.text(part.to_owned())?);
-        Ok(())
-    };
-    if separator.is_empty() {
-        for character in text.chars() {
-            keep(run, character.encode_utf8(&mut [0; 4]))?;
-        }
-    } else {
-        for part in text.split(separator) {
-            keep(run, part)?;
-        }
-    }
-    Ok(Val::List(Rc::from(parts)))
-}
-
 /// `string(x)`
-fn text<'v>(run: &mut Run<'v, '_>, at: u32, value: &Val<'v>) -> Evaluated<'v> {
+fn show<'v>(run: &mut Run<'v, '_>, at: u32, value: &Val<'v>) -> Evaluated<'v> {
     let text = match value {
         Val::Text(_) => return Ok(value.clone()),
         Val::Bool(truth) => truth.to_string(),

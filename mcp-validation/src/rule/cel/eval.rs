@@ -184,12 +184,12 @@ impl<'v, 'm> Run<'v, 'm> {
             Node::Call(function, arguments) => match &**arguments {
                 [only] => {
                     let only = self.eval(only)?;
-                    call::call(self, *function, expr.at, &only, None)
+                    call::call(self, *function, expr.at, &only, &[])
                 }
-                [first, second, ..] => {
+                [first, rest @ ..] => {
                     let first = self.eval(first)?;
-                    let second = self.eval(second)?;
-                    call::call(self, *function, expr.at, &first, Some(&second))
+                    let rest = rest.iter().map(|part| self.eval(part)).collect::<Result<Vec<_>, _>>()?;
+                    call::call(self, *function, expr.at, &first, &rest)
                 }
                 [] => Err(Fault::new(expr.at, "a function was called with nothing")),
             },

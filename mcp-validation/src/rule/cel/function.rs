@@ -14,6 +14,12 @@ pub(super) enum Function {
     LowerAscii,
     UpperAscii,
     Trim,
+    Reverse,
+    CharAt,
+    Substring,
+    IndexOf,
+    LastIndexOf,
+    Replace,
     Split,
     Join,
     Int,
@@ -70,6 +76,7 @@ const fn getter(name: &'static str, part: Part, target: &'static [Kinds]) -> Sig
 }
 
 const TEXT_TEXT: &[Kinds] = &[Kinds::TEXT, Kinds::TEXT];
+const TEXT_TEXT_INT: &[Kinds] = &[Kinds::TEXT, Kinds::TEXT, Kinds::INT];
 const OF_MOMENT: &[Kinds] = &[Kinds::TIMESTAMP, Kinds::TEXT];
 const OF_BOTH: &[Kinds] = &[Kinds::TIMESTAMP.or(Kinds::DURATION), Kinds::TEXT];
 const OF_SIZED: &[Kinds] = &[Kinds::TEXT.or(Kinds::BYTES).or(Kinds::LIST).or(Kinds::MAP)];
@@ -77,7 +84,7 @@ const LIST: &[Kinds] = &[Kinds::LIST];
 const ANY: &[Kinds] = &[Kinds::ANY];
 const NUMBER_TEXT: Kinds = Kinds::NUMBER.or(Kinds::TEXT);
 
-const TABLE: [Signature; 36] = [
+const TABLE: [Signature; 42] = [
     row("size", Function::Size, Style::Both, 1, OF_SIZED),
     row("contains", Function::Contains, Style::Method, 2, TEXT_TEXT),
     row("startsWith", Function::StartsWith, Style::Method, 2, TEXT_TEXT),
@@ -86,7 +93,13 @@ const TABLE: [Signature; 36] = [
     row("lowerAscii", Function::LowerAscii, Style::Method, 1, &[Kinds::TEXT]),
     row("upperAscii", Function::UpperAscii, Style::Method, 1, &[Kinds::TEXT]),
     row("trim", Function::Trim, Style::Method, 1, &[Kinds::TEXT]),
-    row("split", Function::Split, Style::Method, 2, TEXT_TEXT),
+    row("reverse", Function::Reverse, Style::Method, 1, &[Kinds::TEXT]),
+    row("charAt", Function::CharAt, Style::Method, 2, &[Kinds::TEXT, Kinds::INT]),
+    row("substring", Function::Substring, Style::Method, 2, &[Kinds::TEXT, Kinds::INT, Kinds::INT]),
+    row("indexOf", Function::IndexOf, Style::Method, 2, TEXT_TEXT_INT),
+    row("lastIndexOf", Function::LastIndexOf, Style::Method, 2, TEXT_TEXT_INT),
+    row("replace", Function::Replace, Style::Method, 3, &[Kinds::TEXT, Kinds::TEXT, Kinds::TEXT, Kinds::INT]),
+    row("split", Function::Split, Style::Method, 2, TEXT_TEXT_INT),
     row("join", Function::Join, Style::Method, 1, &[Kinds::LIST, Kinds::TEXT]),
     row("int", Function::Int, Style::Global, 1, &[NUMBER_TEXT.or(Kinds::TIMESTAMP)]),
     row("uint", Function::Uint, Style::Global, 1, &[NUMBER_TEXT]),
@@ -130,7 +143,11 @@ impl Signature {
     /// What a call gives, as far as its arguments tell.
     pub(super) fn gives(&self, first: &Known) -> Known {
         let kinds = match self.function {
-            Function::Size | Function::Int | Function::Part(_) => Kinds::INT,
+            Function::Size
+            | Function::Int
+            | Function::Part(_)
+            | Function::IndexOf
+            | Function::LastIndexOf => Kinds::INT,
             Function::Contains
             | Function::StartsWith
             | Function::EndsWith
@@ -139,6 +156,10 @@ impl Signature {
             Function::LowerAscii
             | Function::UpperAscii
             | Function::Trim
+            | Function::Reverse
+            | Function::CharAt
+            | Function::Substring
+            | Function::Replace
             | Function::Join
             | Function::Text => Kinds::TEXT,
             Function::Uint => Kinds::UINT,

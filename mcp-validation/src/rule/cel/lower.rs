@@ -1,5 +1,7 @@
 //! From the shape of an expression to what is evaluated: names, functions and types are checked on the way.
 
+use std::cell::Cell;
+
 use regex::{Regex, RegexBuilder};
 
 use super::ast::{Ast, Literal, Operation, Relation, Shape, Step};
@@ -8,7 +10,7 @@ use super::function::{Function, Signature, Style};
 use super::kind::{Kind, Kinds, Known};
 use super::{Fault, call, time};
 
-/// The most regular expressions that are written out in one expression.
+/// The most regular expressions that are written out in the expressions of one rule.
 const MAX_PATTERNS: usize = 32;
 
 /// The names that an expression may use.
@@ -21,6 +23,8 @@ pub(super) struct Names {
     /// Whether `path` is declared.
     pub(super) has_path: bool,
     pub(super) max_pattern_bytes: usize,
+    /// How many regular expressions were compiled for the rule so far.
+    pub(super) patterns: Cell<usize>,
 }
 
 impl Names {
@@ -34,13 +38,12 @@ impl Names {
 
 /// Checks an expression; with it comes what is known of its result.
 pub(super) fn lower(ast: &Ast, names: &Names) -> Result<(Expr, Known), Fault> {
-    Lowering { names, locals: Vec::new(), patterns: 0 }.part(ast)
+    Lowering { names, locals: Vec::new() }.part(ast)
 }
 
 struct Lowering<'a> {
     names: &'a Names,
     locals: Vec<(String, Known)>,
-    patterns: usize,
 }
 
 type Lowered = Result<(Expr, Known), Fault>;
@@ -395,7 +398,7 @@ impl Lowering<'_> {
     }
 
     /// A call of which as much is done now as its literal arguments allow.
-    fn called(&mut self, at: u32, function: Function, mut exprs: Vec<Expr>) -> Result<Node, Fault> {
+    fn called(&self, at: u32, function: Function, mut exprs: Vec<Expr>) -> Result<Node, Fault> {
         match (function, exprs.as_slice()) {
             (Function::Matches, [_, Expr { at, node: Node::Literal(Literal::Text(pattern)) }]) => {
                 let regex = Box::new(self.pattern(*at, pattern)?);
@@ -424,9 +427,9 @@ impl Lowering<'_> {
         Ok(Node::Call(function, exprs.into_boxed_slice()))
     }
 
-    fn pattern(&mut self, at: u32, pattern: &str) -> Result<Regex, Fault> {
-        self.patterns += 1;
-        if self.patterns > MAX_PATTERNS {
+    fn pattern(&self, at: u32, pattern: &str) -> Result<Regex, Fault> {
+        self.names.patterns.set(self.names.patterns.get().saturating_add(1));
+        if self.names.patterns.get() > MAX_PATTERNS {
             return Err(Fault::new(at, format!("it has more than {MAX_PATTERNS} regular expressions")));
         }
         RegexBuilder::new(pattern)
