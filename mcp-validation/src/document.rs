@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use mcp_core::{Digest, ErrorKind, SeamError};
@@ -21,12 +21,17 @@ use crate::{Encoding, Limits, ValidationError};
 /// ```
 ///
 /// `Debug` does not show what it holds: documents hold secrets.
+///
+/// A clone is the same document: what one has parsed, the other has, too.
 #[derive(Clone)]
-pub struct Document {
+pub struct Document(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     content: Content,
     encoding: Encoding,
     digest: OnceLock<Digest>,
-    read: OnceLock<Result<Box<Read>, Unread>>,
+    read: OnceLock<Result<Read, Unread>>,
     value: OnceLock<Value>,
 }
 
@@ -76,28 +81,35 @@ impl Document {
         Self::of(encoding, Content::Bytes(bytes.into()))
     }
 
-    const fn of(encoding: Encoding, content: Content) -> Self {
-        Self { content, encoding, digest: OnceLock::new(), read: OnceLock::new(), value: OnceLock::new() }
+    fn of(encoding: Encoding, content: Content) -> Self {
+        Self(Arc::new(Inner {
+            content,
+            encoding,
+            digest: OnceLock::new(),
+            read: OnceLock::new(),
+            value: OnceLock::new(),
+        }))
     }
 
     /// The same document, for somebody who has computed the digest of its bytes, or has verified it, such as a registry: a verdict cache
     /// then need not hash them. It is believed: under the digest of other bytes the document gets the verdict of those. Without effect
     /// on a document that was given as a value.
     #[must_use]
-    pub fn with_digest(self, digest: Digest) -> Self {
-        Self { digest: OnceLock::from(digest), ..self }
+    pub fn with_digest(mut self, digest: Digest) -> Self {
+        Arc::make_mut(&mut self.0).digest = OnceLock::from(digest);
+        self
     }
 
     /// How its bytes are to be read.
     #[must_use]
-    pub const fn encoding(&self) -> Encoding {
-        self.encoding
+    pub fn encoding(&self) -> Encoding {
+        self.0.encoding
     }
 
     /// Its bytes; `None` when it was given as a value.
     #[must_use]
-    pub const fn bytes(&self) -> Option<&Bytes> {
-        match &self.content {
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match &self.0.content {
             Content::Bytes(bytes) => Some(bytes),
             Content::Value(_) => None,
         }
@@ -105,7 +117,7 @@ impl Document {
 
     /// The digest of its bytes, computed at most once; `None` when it was given as a value.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        self.bytes().map(|bytes| *self.digest.get_or_init(|| Digest::of(bytes)))
+        self.bytes().map(|bytes| *self.0.digest.get_or_init(|| Digest::of(bytes)))
     }
 
     /// What it says. The first call parses; later ones, and those of other contracts, share the result.
@@ -115,16 +127,16 @@ impl Document {
     /// [`Validator`](crate::Validator) never sees either: its contract has read the document before. `Unsupported` when its
     /// encoding is no JSON: there a schema of its format decodes it, and validators see the outcome instead.
     pub fn value(&self) -> Result<&Value, SeamError> {
-        if !self.encoding.is_json() {
+        if !self.0.encoding.is_json() {
             return Err(SeamError::new(
                 ErrorKind::Unsupported,
                 format!(
                     "read a document as {}: only a schema of its format can decode it, give the contract one",
-                    self.encoding
+                    self.0.encoding
                 ),
             ));
         }
-        if let Content::Value(value) = &self.content {
+        if let Content::Value(value) = &self.0.content {
             return Ok(value);
         }
         let read = self.read().map_err(|unread| {
@@ -135,11 +147,11 @@ impl Document {
                 }
                 Unread::TooLarge => (ErrorKind::Exhausted, "it has 4 GiB or more".to_owned()),
             };
-            SeamError::new(kind, format!("read a document as {}: {reason}", self.encoding))
+            SeamError::new(kind, format!("read a document as {}: {reason}", self.0.encoding))
         })?;
         Ok(match &read.value {
             Some(value) => value,
-            None => self.value.get_or_init(|| read.tree.value(0)),
+            None => self.0.value.get_or_init(|| read.tree.value(0)),
         })
     }
 
@@ -156,9 +168,9 @@ impl Document {
             }
             Ok(())
         };
-        if let Content::Bytes(bytes) = &self.content {
+        if let Content::Bytes(bytes) = &self.0.content {
             large(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
-            if !self.encoding.is_json() {
+            if !self.0.encoding.is_json() {
                 return Ok(());
             }
         }
@@ -187,11 +199,11 @@ impl Document {
 
     /// What it says, or why there is nothing to judge. For documents whose encoding is JSON.
     pub(crate) fn read(&self) -> Result<&Read, &Unread> {
-        let read = self.read.get_or_init(|| match &self.content {
-            Content::Bytes(bytes) => Read::of_text(bytes).map(Box::new),
-            Content::Value(value) => Read::of_value(value).map(Box::new),
+        let read = self.0.read.get_or_init(|| match &self.0.content {
+            Content::Bytes(bytes) => Read::of_text(bytes),
+            Content::Value(value) => Read::of_value(value),
         });
-        read.as_ref().map(|read| &**read)
+        read.as_ref()
     }
 }
 
@@ -245,7 +257,7 @@ impl Read {
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document")
-            .field("encoding", &self.encoding)
+            .field("encoding", &self.0.encoding)
             .field("bytes", &self.bytes().map(Bytes::len))
             .finish_non_exhaustive()
     }

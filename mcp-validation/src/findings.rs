@@ -66,6 +66,12 @@ impl Findings {
         self
     }
 
+    /// Lends them to somebody on another thread. What stays here keeps nothing, and has no step left.
+    #[cfg(feature = "json-schema")]
+    pub(crate) fn lend(&mut self) -> Self {
+        std::mem::replace(self, Self::new(&Limits { max_steps: 0, ..Limits::default() }))
+    }
+
     /// Lends what is left to somebody who counts without these findings, until [`return_meter`](Self::return_meter).
     #[cfg(feature = "json-schema")]
     pub(crate) const fn lend_meter(&mut self) -> Meter {
@@ -145,6 +151,12 @@ impl Findings {
     /// Whether only the verdict was asked for, so that one error needs no details.
     pub(crate) const fn wants_verdict_only(&self) -> bool {
         self.verdict_only
+    }
+
+    /// Counts an error for somebody who asks only whether there is one.
+    #[cfg(feature = "json-schema")]
+    pub(crate) const fn decide(&mut self) {
+        self.counts.errors = self.counts.errors.saturating_add(1);
     }
 
     /// Whether values were asked for.

@@ -7,6 +7,7 @@ mod patterns;
 mod references;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError as SchemaError};
@@ -18,7 +19,7 @@ use self::fan_out::Chains;
 use self::metered::{Gauge, Metered, MeteredNode};
 use crate::findings::{Bounded, Findings};
 use crate::schema_text::{read, value_of};
-use crate::stack::with_stack;
+use crate::stack::{self, Kept, with_stack};
 use crate::tree::Tree;
 use crate::{
     Compatibility, CompiledSchema, Document, Limits, SchemaFormat, SchemaSource, Validator, ValidatorError,
@@ -130,7 +131,8 @@ impl SchemaFormat for JsonSchema {
         let (validator, chains) = with_stack(COMPILE_BYTES, || {
             self.compile_here(given.root(), &given.references(), source.limits)
         })??;
-        Ok(Box::new(Compiled { validator, chains, fingerprint: self.fingerprint(source) }))
+        let judge = Arc::new(Judge { validator, chains });
+        Ok(Box::new(Compiled { judge, threads: Arc::default(), fingerprint: self.fingerprint(source) }))
     }
 
     fn can_read(
@@ -226,10 +228,6 @@ impl JsonSchema {
     }
 }
 
-fn too_deep() -> SeamError {
-    SeamError::new(ErrorKind::Exhausted, "judge a document that nests deeper than can be parsed")
-}
-
 fn broken(error: &SchemaError<'_>, lost: Option<&str>) -> SeamError {
     if let Some(reference) = references::broken(error, lost) {
         return reference;
@@ -251,9 +249,15 @@ fn bounded(text: fmt::Arguments<'_>) -> String {
 }
 
 struct Compiled {
+    judge: Arc<Judge>,
+    /// For documents that need more stack than every thread has.
+    threads: Arc<Kept>,
+    fingerprint: Digest,
+}
+
+struct Judge {
     validator: jsonschema::Validator<Metered>,
     chains: Chains,
-    fingerprint: Digest,
 }
 
 /// How much stack one subschema takes while a document is judged. The most that was measured in a debug build is 1,660 bytes (`oneOf`
@@ -271,8 +275,22 @@ impl Validator for Compiled {
             return document.value().map(drop);
         };
         // One level for the root, and one for the names of members, which are judged as text.
-        let links = self.chains.longest(read.tree.depth().saturating_add(2));
-        with_stack(links.saturating_mul(BYTES_PER_LINK), || self.judge(document, &read.tree, findings))?
+        let links = self.judge.chains.longest(read.tree.depth().saturating_add(2));
+        let bytes = links.saturating_mul(BYTES_PER_LINK);
+        if stack::is_little(bytes) {
+            return self.judge.judge(document, &read.tree, findings);
+        }
+        let (judge, document) = (Arc::clone(&self.judge), document.clone());
+        let mut lent = findings.lend();
+        let (judged, lent) = self.threads.run(bytes, move || {
+            let judged = match document.read() {
+                Ok(read) => judge.judge(&document, &read.tree, &mut lent),
+                Err(_) => document.value().map(drop),
+            };
+            (judged, lent)
+        })?;
+        *findings = lent;
+        judged
     }
 
     fn fingerprint(&self) -> Option<Digest> {
@@ -280,14 +298,14 @@ impl Validator for Compiled {
     }
 }
 
-impl Compiled {
+impl Judge {
     fn judge(&self, document: &Document, tree: &Tree, findings: &mut Findings) -> Result<(), ValidatorError> {
         let gauge = Gauge::new(findings.lend_meter());
         let valid = self.validator.is_valid(MeteredNode::new(tree, &gauge));
         let explained = if valid || gauge.is_spent() {
             Ok(())
         } else if findings.wants_verdict_only() {
-            findings.error("schema", "", "the schema is not satisfied", None);
+            findings.decide();
             Ok(())
         } else {
             self.explain(document, tree, &gauge, findings)
@@ -305,24 +323,8 @@ impl Compiled {
         gauge: &Gauge,
         findings: &mut Findings,
     ) -> Result<(), ValidatorError> {
-        let ordered = match document.bytes() {
-            // What is told, in which order, must not depend on the order of the text.
-            Some(_) => Some(Tree::of(document.value()?, Limits::DEEPEST).map_err(|_| too_deep())?.0),
-            None => None,
-        };
-        let tree = ordered.as_ref().unwrap_or(tree);
         let errors = ERROR_BYTES / tree.longest_path_bytes().saturating_add(BYTES_PER_ERROR);
         gauge.allow_errors(u64::try_from(errors).unwrap_or(u64::MAX));
-        self.gather(document, tree, gauge, findings)
-    }
-
-    fn gather(
-        &self,
-        document: &Document,
-        tree: &Tree,
-        gauge: &Gauge,
-        findings: &mut Findings,
-    ) -> Result<(), ValidatorError> {
         let before = findings.errors();
         for error in self.validator.iter_errors(MeteredNode::new(tree, gauge)) {
             if !metered::was_made_in_time(&error) {

@@ -69,6 +69,11 @@ struct Wide {
 /// Up to so many members, their keys are compared one by one.
 const NARROW: usize = 32;
 
+/// Whether `serde_json` keeps members in the order of their keys; any crate of a build can turn on `preserve_order`, and then it does not.
+#[cfg(feature = "json-schema")]
+const MAP_SORTS: bool =
+    size_of::<Map<String, Value>>() == size_of::<std::collections::BTreeMap<String, Value>>();
+
 /// The document has more values, or more text, than can be counted here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
@@ -89,6 +94,12 @@ impl Tree {
     pub(crate) fn text(&self, span: Span) -> &str {
         let start = span.start as usize;
         self.text.get(start..start + span.length as usize).unwrap_or_default()
+    }
+
+    #[inline]
+    fn text_bytes(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.text.as_bytes().get(start..start + span.length as usize).unwrap_or_default()
     }
 
     /// The node behind the value at `index` and all that it holds.
@@ -118,8 +129,8 @@ impl Tree {
                 let mut place = index + 1;
                 while place < *end {
                     if let Some(Node::Key(span)) = self.node(place)
-                        && span.length as usize == key.len()
-                        && self.text(*span) == key
+                        && span.bytes() == key.len()
+                        && self.text_bytes(*span) == key.as_bytes()
                     {
                         return Some(place + 1);
                     }
@@ -145,6 +156,22 @@ impl Tree {
             Some(Node::Key(span)) => self.text(*span),
             _ => "",
         }
+    }
+
+    /// Where the keys of the object at `index` stand, in the order in which `serde_json` goes through its members.
+    #[cfg(feature = "json-schema")]
+    pub(crate) fn keys_in_order(&self, index: u32) -> Vec<u32> {
+        let end = self.behind(index);
+        let mut place = index + 1;
+        let mut keys = Vec::with_capacity(self.members(index) as usize);
+        while place < end {
+            keys.push(place);
+            place = self.behind(place + 1);
+        }
+        if MAP_SORTS {
+            keys.sort_unstable_by(|one, other| self.key(*one).cmp(self.key(*other)));
+        }
+        keys
     }
 
     /// The nodes inside the value at `index`, at any depth.
@@ -269,8 +296,8 @@ struct Key {
 }
 
 impl Key {
-    fn new(node: u32, text: &str) -> Self {
-        let bytes = text.as_bytes();
+    #[inline]
+    fn new(node: u32, bytes: &[u8]) -> Self {
         let first = bytes.first_chunk().map_or_else(|| few(bytes), |chunk| u64::from_le_bytes(*chunk));
         let last = bytes.last_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
         let mixed = (first ^ last.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -17,6 +17,8 @@ pub(super) struct Gauge {
     steps: Meter,
     errors_left: Cell<u64>,
     cut: Cell<bool>,
+    /// Whether members are gone through in the order of a [`Value`].
+    in_order: Cell<bool>,
 }
 
 /// An error is built of several strings; it costs as much as this many looks.
@@ -24,12 +26,13 @@ const STEPS_PER_ERROR: u64 = 4;
 
 impl Gauge {
     pub(super) const fn new(steps: Meter) -> Self {
-        Self { steps, errors_left: Cell::new(0), cut: Cell::new(false) }
+        Self { steps, errors_left: Cell::new(0), cut: Cell::new(false), in_order: Cell::new(false) }
     }
 
-    /// How many errors may be made from now on.
+    /// How many errors may be made from now on. What they say, and which are made first, does not depend on the order of the text.
     pub(super) fn allow_errors(&self, most: u64) {
         self.errors_left.set(most);
+        self.in_order.set(true);
     }
 
     /// What is left of the steps.
@@ -360,7 +363,9 @@ impl<'a> Object<'a, Metered> for MeteredObject<'a> {
     fn members(&self) -> Members<'a> {
         let Self { whole, alive } = *self;
         let end = if alive { whole.tree.behind(whole.index) } else { 0 };
-        Members { next: whole.at(whole.index + 1), end }
+        let in_order = alive && whole.gauge.is_some_and(|gauge| gauge.in_order.get());
+        let ordered = in_order.then(|| whole.tree.keys_in_order(whole.index).into_iter());
+        Members { next: whole.at(whole.index + 1), end, ordered }
     }
 
     fn try_for_each_name_node<B>(
@@ -380,6 +385,8 @@ pub(super) struct Members<'a> {
     /// The key of the next one.
     next: MeteredNode<'a>,
     end: u32,
+    /// The keys that are left, where their order matters.
+    ordered: Option<std::vec::IntoIter<u32>>,
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -387,14 +394,19 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let Self { next, end } = *self;
-        if next.index >= end {
-            return None;
-        }
+        let next = match &mut self.ordered {
+            None => {
+                let next = self.next;
+                if next.index >= self.end {
+                    return None;
+                }
+                self.next.index = next.tree.behind(next.index + 1);
+                next
+            }
+            Some(keys) => self.next.at(keys.next()?),
+        };
         let name = next.tree.key(next.index);
-        let member = next.at(next.index + 1);
-        self.next.index = next.tree.behind(member.index);
-        next.take(text_steps(name.len())).then_some((name, member))
+        next.take(text_steps(name.len())).then_some((name, next.at(next.index + 1)))
     }
 }
 

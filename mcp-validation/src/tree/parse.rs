@@ -25,6 +25,7 @@ impl From<TooLarge> for NotRead {
 }
 
 /// An array or object whose end is yet to come.
+#[derive(Clone, Copy)]
 struct Open {
     node: usize,
     length: u32,
@@ -35,12 +36,12 @@ struct Open {
 struct Parser<'t> {
     text: &'t str,
     bytes: &'t [u8],
-    position: usize,
     tree: Tree,
-    open: Vec<Open>,
+    /// Those around the innermost one.
+    around: Vec<Open>,
+    /// The keys of all that are open, each object's behind those of the one around it.
     keys: Vec<Key>,
     distinct: bool,
-    max_depth: usize,
 }
 
 impl Tree {
@@ -48,68 +49,80 @@ impl Tree {
     pub(crate) fn parse(text: &str, max_depth: usize) -> Result<Self, NotRead> {
         small(text.len())?;
         let tree =
-            Self { text: text.to_owned(), nodes: Vec::with_capacity(text.len() / 16 + 8), ..Self::default() };
+            Self { text: text.to_owned(), nodes: Vec::with_capacity(text.len() / 8 + 4), ..Self::default() };
         let mut parser = Parser {
             text,
             bytes: text.as_bytes(),
-            position: 0,
             tree,
-            open: Vec::new(),
+            around: Vec::new(),
             keys: Vec::new(),
             distinct: true,
-            max_depth,
         };
-        parser.document()?;
+        parser.document(max_depth)?;
         if parser.distinct { Ok(parser.tree) } else { Err(NotRead::Duplicates) }
     }
 }
 
+// Where it reads is handed on from each part to the next, since the place in a field would be stored and loaded for every byte.
 impl Parser<'_> {
-    fn document(&mut self) -> Result<(), NotRead> {
+    fn document(&mut self, max_depth: usize) -> Result<(), NotRead> {
+        let mut at = 0;
+        let mut open: Option<Open> = None;
+        let mut depth = 0;
         loop {
             // Here a value begins.
-            match self.next()? {
+            let byte = self.next(&mut at)?;
+            match byte {
                 b'"' => {
-                    let span = self.string()?;
+                    let span = self.string(&mut at)?;
                     self.tree.nodes.push(Node::String(span));
                 }
-                b'{' => {
-                    self.begin(true)?;
-                    if self.peek() != Some(b'}') {
-                        self.key()?;
+                b'{' | b'[' => {
+                    if depth >= max_depth {
+                        return Err(NotRead::TooDeep);
+                    }
+                    depth += 1;
+                    self.tree.depth = self.tree.depth.max(depth);
+                    let first_key = (byte == b'{').then_some(self.keys.len());
+                    let inner = Open { node: self.tree.nodes.len(), length: 0, first_key };
+                    self.tree.nodes.push(Node::Null);
+                    self.around.extend(open.replace(inner));
+                    let end = if first_key.is_some() { b'}' } else { b']' };
+                    if self.peek(&mut at) != Some(end) {
+                        if first_key.is_some() {
+                            self.key(&mut at)?;
+                        }
                         continue;
                     }
-                    self.position += 1;
-                    self.end()?;
+                    at += 1;
+                    depth -= 1;
+                    self.close(inner)?;
+                    open = self.around.pop();
                 }
-                b'[' => {
-                    self.begin(false)?;
-                    if self.peek() != Some(b']') {
-                        continue;
-                    }
-                    self.position += 1;
-                    self.end()?;
-                }
-                b't' => self.literal("rue", Node::Bool(true))?,
-                b'f' => self.literal("alse", Node::Bool(false))?,
-                b'n' => self.literal("ull", Node::Null)?,
-                b'-' | b'0'..=b'9' => self.number()?,
+                b't' => self.literal(&mut at, "rue", Node::Bool(true))?,
+                b'f' => self.literal(&mut at, "alse", Node::Bool(false))?,
+                b'n' => self.literal(&mut at, "ull", Node::Null)?,
+                b'-' | b'0'..=b'9' => self.number(&mut at)?,
                 _ => return Err(NotRead::Fault),
             }
             // Here it has ended.
             loop {
-                let Some(open) = self.open.last_mut() else {
-                    return if self.peek().is_none() { Ok(()) } else { Err(NotRead::Fault) };
+                let Some(here) = &mut open else {
+                    return if self.peek(&mut at).is_none() { Ok(()) } else { Err(NotRead::Fault) };
                 };
-                open.length = open.length.checked_add(1).ok_or(NotRead::TooLarge)?;
-                let is_object = open.first_key.is_some();
-                match (self.next()?, is_object) {
+                here.length = here.length.checked_add(1).ok_or(NotRead::TooLarge)?;
+                match (self.next(&mut at)?, here.first_key.is_some()) {
                     (b',', true) => {
-                        self.key()?;
+                        self.key(&mut at)?;
                         break;
                     }
                     (b',', false) => break,
-                    (b'}', true) | (b']', false) => self.end()?,
+                    (b'}', true) | (b']', false) => {
+                        let here = *here;
+                        depth -= 1;
+                        self.close(here)?;
+                        open = self.around.pop();
+                    }
                     _ => return Err(NotRead::Fault),
                 }
             }
@@ -117,86 +130,86 @@ impl Parser<'_> {
     }
 
     /// The next byte that is no white space, which is not taken.
-    fn peek(&mut self) -> Option<u8> {
+    #[inline(always)]
+    fn peek(&self, at: &mut usize) -> Option<u8> {
+        let byte = *self.bytes.get(*at)?;
+        if byte > b' ' { Some(byte) } else { self.behind_space(at) }
+    }
+
+    fn behind_space(&self, at: &mut usize) -> Option<u8> {
         loop {
-            let byte = *self.bytes.get(self.position)?;
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            let byte = *self.bytes.get(*at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
                 return Some(byte);
             }
-            self.position += 1;
-            // Indented text has eight spaces more often than not.
-            while byte == b'\n' && self.bytes.get(self.position..self.position + 8) == Some(b"        ") {
-                self.position += 8;
+            *at += 1;
+            // Lines are often indented by eight spaces and more.
+            while byte == b'\n' && self.bytes.get(*at..*at + 8) == Some(b"        ") {
+                *at += 8;
             }
         }
     }
 
-    fn next(&mut self) -> Result<u8, NotRead> {
-        let byte = self.peek().ok_or(NotRead::Fault)?;
-        self.position += 1;
+    #[inline(always)]
+    fn next(&self, at: &mut usize) -> Result<u8, NotRead> {
+        let byte = self.peek(at).ok_or(NotRead::Fault)?;
+        *at += 1;
         Ok(byte)
     }
 
-    fn begin(&mut self, object: bool) -> Result<(), NotRead> {
-        if self.open.len() >= self.max_depth {
-            return Err(NotRead::TooDeep);
-        }
-        let first_key = object.then_some(self.keys.len());
-        self.open.push(Open { node: self.tree.nodes.len(), length: 0, first_key });
-        self.tree.depth = self.tree.depth.max(self.open.len());
-        self.tree.nodes.push(Node::Null);
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), NotRead> {
-        let Some(open) = self.open.pop() else { return Err(NotRead::Fault) };
-        match open.first_key {
-            None => self.tree.close_array(open.node, open.length)?,
-            Some(first) => {
-                let own = self.keys.get(first..).unwrap_or_default();
-                self.distinct &= self.tree.close_object(open.node, own)?;
-                self.keys.truncate(first);
-            }
-        }
+    fn close(&mut self, open: Open) -> Result<(), NotRead> {
+        let Some(first) = open.first_key else {
+            return Ok(self.tree.close_array(open.node, open.length)?);
+        };
+        let own = self.keys.get(first..).unwrap_or_default();
+        self.distinct &= self.tree.close_object(open.node, own)?;
+        self.keys.truncate(first);
         Ok(())
     }
 
     /// A key and its colon.
-    fn key(&mut self) -> Result<(), NotRead> {
-        if self.next()? != b'"' {
+    #[inline(always)]
+    fn key(&mut self, at: &mut usize) -> Result<(), NotRead> {
+        if self.next(at)? != b'"' {
             return Err(NotRead::Fault);
         }
-        let span = self.string()?;
+        let span = self.string(at)?;
         let node = small(self.tree.nodes.len())?;
-        self.keys.push(Key::new(node, self.tree.text(span)));
+        self.keys.push(Key::new(node, self.tree.text_bytes(span)));
         self.tree.nodes.push(Node::Key(span));
-        if self.next()? == b':' { Ok(()) } else { Err(NotRead::Fault) }
+        if self.next(at)? == b':' { Ok(()) } else { Err(NotRead::Fault) }
     }
 
-    fn literal(&mut self, rest: &str, node: Node) -> Result<(), NotRead> {
-        let end = self.position + rest.len();
-        if self.bytes.get(self.position..end) != Some(rest.as_bytes()) {
+    fn literal(&mut self, at: &mut usize, rest: &str, node: Node) -> Result<(), NotRead> {
+        let end = *at + rest.len();
+        if self.bytes.get(*at..end) != Some(rest.as_bytes()) {
             return Err(NotRead::Fault);
         }
-        self.position = end;
+        *at = end;
         self.tree.nodes.push(node);
         Ok(())
     }
 
     /// The rest of a string whose quote was taken.
-    fn string(&mut self) -> Result<Span, NotRead> {
-        let start = self.position;
+    #[inline(always)]
+    fn string(&mut self, at: &mut usize) -> Result<Span, NotRead> {
+        let start = *at;
         let end = plain_end(self.bytes, start);
-        self.position = end + 1;
+        *at = end + 1;
         match self.bytes.get(end) {
             Some(b'"') => Ok(Span { start: small(start)?, length: small(end - start)? }),
-            Some(b'\\') => self.escaped(start, end),
+            Some(b'\\') => {
+                let (span, behind) = self.escaped(start, end)?;
+                *at = behind;
+                Ok(span)
+            }
             _ => Err(NotRead::Fault),
         }
     }
 
-    /// A string that begins at `start` and has its first escape at `at`.
-    fn escaped(&mut self, start: usize, mut at: usize) -> Result<Span, NotRead> {
+    /// A string that begins at `start` and has its first escape at `at`; and where to go on.
+    #[cold]
+    fn escaped(&mut self, start: usize, mut at: usize) -> Result<(Span, usize), NotRead> {
         let into = self.tree.text.len();
         let mut from = start;
         loop {
@@ -227,8 +240,7 @@ impl Parser<'_> {
                 return Err(NotRead::Fault);
             }
         }
-        self.position = at + 1;
-        Ok(Span { start: small(into)?, length: small(self.tree.text.len() - into)? })
+        Ok((Span { start: small(into)?, length: small(self.tree.text.len() - into)? }, at + 1))
     }
 
     /// Reads a string with characters by their number, which may come in pairs; where its closing quote is.
@@ -248,8 +260,9 @@ impl Parser<'_> {
     }
 
     /// A number whose first byte was taken.
-    fn number(&mut self) -> Result<(), NotRead> {
-        let start = self.position - 1;
+    #[inline(always)]
+    fn number(&mut self, at: &mut usize) -> Result<(), NotRead> {
+        let start = *at - 1;
         let mut end = start;
         let mut whole = true;
         let mut value = 0_u64;
@@ -263,14 +276,15 @@ impl Parser<'_> {
             }
             end += 1;
         }
-        self.position = end;
-        let text = self.text.get(start..end).ok_or(NotRead::Fault)?;
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let usual = whole && (1..=18).contains(&digits.len()) && (!digits.starts_with('0') || text == "0");
+        *at = end;
+        let text = self.bytes.get(start..end).unwrap_or_default();
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        let usual =
+            whole && (1..=18).contains(&digits.len()) && (digits.first() != Some(&b'0') || text == b"0");
         let number = match i64::try_from(value) {
             Ok(value) if usual && digits.len() < text.len() => Number::from(-value),
             Ok(_) if usual => Number::from(value),
-            _ => unusual(text).ok_or(NotRead::Fault)?,
+            _ => self.text.get(start..end).and_then(unusual).ok_or(NotRead::Fault)?,
         };
         self.tree.nodes.push(Node::Number(number));
         Ok(())
@@ -317,6 +331,7 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// The first place from `at` on where a quote, a backslash or a control character stands, or the end.
+#[inline(always)]
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
