@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mcp_benches::processor_time;
 use mcp_benches::random::Random;
 use mcp_core::{Name, Version};
 use mcp_registry::{Draft, Registry, Select, Settings};
@@ -88,8 +89,17 @@ pub(crate) fn publish(
     start.elapsed()
 }
 
-/// Gets `count` random ones of `stored` artifacts by exact version, from two tasks; gets a second.
-pub(crate) fn get(runtime: &Runtime, registry: &Registry, stored: u64, names: u64, count: u64) -> f64 {
+/// How quick gets were.
+#[derive(Clone, Copy)]
+pub(crate) struct Gets {
+    /// Gets a second.
+    pub(crate) rate: f64,
+    /// Processor time of each, in microseconds: what a busy machine lengthens less.
+    pub(crate) processor_us: f64,
+}
+
+/// Gets `count` random ones of `stored` artifacts by exact version, from two tasks.
+pub(crate) fn get(runtime: &Runtime, registry: &Registry, stored: u64, names: u64, count: u64) -> Gets {
     let reader = |seed: u64| {
         let registry = registry.clone();
         async move {
@@ -101,13 +111,16 @@ pub(crate) fn get(runtime: &Runtime, registry: &Registry, stored: u64, names: u6
             }
         }
     };
+    let processor = processor_time().unwrap_or_default();
     let start = Instant::now();
     runtime.block_on(async {
         let (one, other) = (tokio::spawn(reader(1)), tokio::spawn(reader(2)));
         one.await.expect("no panic");
         other.await.expect("no panic");
     });
-    count as f64 / start.elapsed().as_secs_f64()
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let processor = processor_time().unwrap_or_default().saturating_sub(processor);
+    Gets { rate, processor_us: micros(processor) / count as f64 }
 }
 
 pub(crate) fn per_second(count: u64, time: Duration) -> f64 {
