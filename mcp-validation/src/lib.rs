@@ -83,6 +83,7 @@ mod schema_text;
 mod stack;
 mod stats;
 mod stream;
+#[cfg_attr(not(feature = "json-schema"), allow(dead_code, reason = "only JSON Schema looks members up"))]
 mod tree;
 mod validator;
 mod verdict_cache;
