@@ -37,7 +37,7 @@
 //!   built in (feature `json-schema`, on by default), `Protobuf` another (feature `protobuf`).
 //! - [`rule`]: checks that are data, CEL expressions among them (feature `cel`), read from JSON or YAML (feature `yaml`), enforced or only
 //!   observed; and rules that are closures.
-//! - [`quality`]: how complete, valid and unique many records are, in partial counts that can be merged.
+//! - [`quality`]: how complete, accurate, consistent, timely, unique and valid many records are, in partial counts that can be merged.
 //! - [`Mode`] and [`Compatibility`]: whether one version of a schema can take the place of another, and each [`Break`] where not.
 //! - [`ValidationEngine`]: contracts by subject and version, with events, [`Stats`], and verdicts that are
 //!   [remembered](ValidationEngineBuilder::cache_bytes). Schemas that are registered are kept in a [`ContractStore`]

@@ -110,7 +110,7 @@ fn main() {
         return ours(&file, workers.parse().expect("a number of workers"));
     }
     let rounds: usize = after("--rounds").map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
-    let python = after("--python").unwrap_or_else(|| "python3".to_owned());
+    let python = after("--python").map_or_else(|| parts().join("flights-pandas"), PathBuf::from);
     let this = std::env::current_exe().expect("this program");
     let (mut one, mut two, mut pandas) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -118,9 +118,6 @@ fn main() {
         two.push(measured(Command::new(&this).arg(&file).args(["--ours", "2"])));
         let mut peer = Command::new(&python);
         peer.args(["-c", PANDAS]).arg(&file);
-        if after("--python").is_none() {
-            peer.env("PYTHONPATH", parts());
-        }
         pandas.push(measured(&mut peer));
     }
     let (one, two, pandas) = (median(one), median(two), median(pandas));

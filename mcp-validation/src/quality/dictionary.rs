@@ -24,7 +24,9 @@ pub(super) struct Dictionary {
     memos: Vec<Memo>,
 }
 
+/// As long as a line of a processor's cache, so that a look reads one.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Slot {
     key: CellKey,
     memo: u32,

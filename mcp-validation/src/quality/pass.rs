@@ -32,6 +32,8 @@ pub struct Pass<'q> {
     pub(super) current: Vec<Option<Seen>>,
     /// The checks that it fails.
     pub(super) failed: Vec<usize>,
+    /// The parts of the key that is looked at.
+    pub(super) parts: Vec<u8>,
 }
 
 /// The columns of a table, as a pass keeps them.
@@ -91,6 +93,7 @@ impl<'q> Pass<'q> {
             left_out: false,
             current: vec![None; quality.columns.len()],
             failed: Vec::new(),
+            parts: Vec::new(),
         }
     }
 

@@ -1,7 +1,5 @@
 use std::cmp::Ordering;
 
-use mcp_core::Digester;
-
 use super::pass::{Pass, Source};
 use super::plan::RowCheck;
 use super::typed::{Known, identity};
@@ -79,12 +77,12 @@ impl Pass<'_> {
             let value = match plan.columns.len() {
                 1 => seen.next().flatten(),
                 _ => {
-                    let mut digester = Digester::new();
+                    self.parts.clear();
                     let all = seen.try_for_each(|part| {
-                        digester.update(&part?.to_le_bytes());
+                        self.parts.extend_from_slice(&part?.to_le_bytes());
                         Some(())
                     });
-                    all.map(|()| identity(&digester))
+                    all.map(|()| identity(&self.parts))
                 }
             };
             if let Some(value) = value {

@@ -1,4 +1,4 @@
-use mcp_core::{Digester, Timestamp};
+use mcp_core::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -84,7 +84,8 @@ impl<'v> Typed<'v> {
             }
             Value::String(text) => match declared {
                 FieldType::Date => date(text).unwrap_or(Self::Text(text)),
-                FieldType::Timestamp => moment(text).unwrap_or(Self::Text(text)),
+                // A day is no timestamp, but a moment all the same.
+                FieldType::Timestamp => moment(text).or_else(|| date(text)).unwrap_or(Self::Text(text)),
                 _ => Self::Text(text),
             },
         };
@@ -111,17 +112,21 @@ impl<'v> Typed<'v> {
 
     /// Equal for equal values, however they are written.
     pub(super) fn identity(&self) -> Identity {
-        let mut digester = Digester::new();
-        match self {
-            Self::Boolean(truth) => digester.update(&[b'b', u8::from(*truth)]),
-            Self::Integer(integer) => digester.update(b"i").update(&integer.to_le_bytes()),
-            Self::Number(float) => digester.update(b"f").update(&float.to_bits().to_le_bytes()),
-            Self::Text(text) => digester.update(b"s").update(text.as_bytes()),
-            Self::Date(micros, _) => digester.update(b"d").update(&micros.to_le_bytes()),
-            Self::Moment(micros, _) => digester.update(b"t").update(&micros.to_le_bytes()),
-            Self::Composite(value) => digester.update(b"v").update(canonical::digest(value).0.as_bytes()),
+        let of = |kind: u8, bytes: &[u8]| {
+            let mut parts = Vec::with_capacity(bytes.len().saturating_add(1));
+            parts.push(kind);
+            parts.extend_from_slice(bytes);
+            identity(&parts)
         };
-        identity(&digester)
+        match self {
+            Self::Boolean(truth) => of(b'b', &[u8::from(*truth)]),
+            Self::Integer(integer) => of(b'i', &integer.to_le_bytes()),
+            Self::Number(float) => of(b'f', &float.to_bits().to_le_bytes()),
+            Self::Text(text) => of(b's', text.as_bytes()),
+            Self::Date(micros, _) => of(b'd', &micros.to_le_bytes()),
+            Self::Moment(micros, _) => of(b't', &micros.to_le_bytes()),
+            Self::Composite(value) => of(b'v', canonical::digest(value).0.as_bytes()),
+        }
     }
 
     pub(super) const fn known(&self) -> Known {
@@ -161,9 +166,9 @@ impl Known {
     }
 }
 
-/// The first 16 bytes of a digest.
-pub(super) fn identity(digester: &Digester) -> Identity {
-    digester.digest().as_bytes().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+/// The first 16 bytes of the digest of `parts`.
+pub(super) fn identity(parts: &[u8]) -> Identity {
+    Digest::of(parts).as_bytes().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
 }
 
 fn boolean(text: &str) -> Option<Typed<'_>> {

@@ -1,0 +1,4 @@
+//! Runs `mcp_fuzz::quality_state` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_fuzz::quality_state(data));
