@@ -117,7 +117,7 @@ impl<'b> Rows<'b> {
         if self.any_quotes && memchr(self.csv.quote, line).is_some() {
             return Some(self.quoted(start));
         }
-        self.at = start.saturating_add(length).saturating_add(1);
+        self.at = start.saturating_add(length).saturating_add(1).min(self.bytes.len());
         let end = start.saturating_add(line.len());
         let mut begin = start;
         for (place, byte) in (start..).zip(line) {

@@ -128,6 +128,16 @@ impl Read for Broken {
     }
 }
 
+/// A find of the fuzz target `quality_csv`.
+#[test]
+fn names_that_no_line_end_follows_are_a_table_without_rows() {
+    let quality = quality(QualityPolicy::new().complete("/a"));
+    for text in ["a", "a,b", "\"a\"", "a\n", "a\r\n"] {
+        let (state, failures) = read(&quality, text.as_bytes(), &Reading::csv());
+        assert_eq!((state.records(), failures.len()), (0, 0), "{text:?}");
+    }
+}
+
 #[test]
 fn a_line_of_a_gibibyte_is_one_unreadable_record() {
     let quality = quality(QualityPolicy::new().complete("/a"));
