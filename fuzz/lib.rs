@@ -38,6 +38,9 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("protobuf_binary", protobuf_binary),
     ("protobuf_json", protobuf_json),
     ("batch_lines", batch_lines),
+    ("quality_csv", quality_csv),
+    ("quality_policy", quality_policy),
+    ("quality_state", quality_state),
     ("words", words),
     ("pack_footer", pack_footer),
     ("chunk_table", chunk_table),
@@ -46,13 +49,10 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("policy", policy),
     ("plan_request", plan_request),
     ("judge_lines", judge_lines),
-    ("quality_csv", quality_csv),
-    ("quality_policy", quality_policy),
-    ("quality_state", quality_state),
 ];
 
 /// How many of them belong to the validation engine.
-pub const OF_VALIDATION: usize = 11;
+pub const OF_VALIDATION: usize = 14;
 
 /// The parsed words of the core: what is accepted shows itself as it was written.
 pub fn words(data: &[u8]) {
