@@ -343,7 +343,9 @@ fn a_recursion_of_350_bytes_is_exhausted_on_a_small_stack() {
         bytes.push(0);
         assert_eq!(kind(&contract(schema), Encoding::AvroBinary, &bytes), Ok(true), "100 deep is allowed");
     };
-    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+    // What is promised is 2 MiB, which it needs where a crate of the host has switched on `preserve_order` of serde_json; else half does.
+    let bytes = if size_of::<serde_json::Value>() > 32 { 2 << 20 } else { 1 << 20 };
+    std::thread::Builder::new().stack_size(bytes).spawn(run).unwrap().join().unwrap();
 }
 
 #[test]

@@ -106,7 +106,8 @@ proptest! {
         reordered(&value, &mut text);
         for (schema, contract, bare) in JUDGES.iter() {
             let of_text = contract.validate(&Document::json(text.clone())).unwrap();
-            let of_value = contract.validate(&Document::from(value.clone())).unwrap();
+            // Members are told in the order that `preserve_order` of serde_json, where a host switches it on, has kept of the text.
+            let of_value = contract.validate(&Document::from(serde_json::from_str::<Value>(&text).unwrap())).unwrap();
             prop_assert_eq!(&of_text, &of_value, "{} by {}", text, schema);
             prop_assert_eq!(contract.is_valid(&Document::json(text.clone())).unwrap(), of_text.valid);
             prop_assert_eq!(of_text.valid, bare.is_valid(&value), "{} by {}", text, schema);

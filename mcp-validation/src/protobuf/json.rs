@@ -46,7 +46,10 @@ impl Reading<'_, '_> {
     ) -> Result<Value, SeamError> {
         let mut read = Map::new();
         let mut oneofs: BTreeMap<usize, &str> = BTreeMap::new();
-        for (name, value) in members {
+        // By name: which of two is told must not depend on `preserve_order` of serde_json, which a host may switch on.
+        let mut in_order: Vec<(&String, &Value)> = members.iter().collect();
+        in_order.sort_unstable_by_key(|(name, _)| *name);
+        for (name, value) in in_order {
             if self.findings.is_decided() {
                 break;
             }
