@@ -7,7 +7,7 @@
     reason = "tests stop at the first surprise"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -171,6 +171,39 @@ fn no_file_has_more_than_600_lines_above_its_tests() {
         }
     }
     assert_eq!(long, Vec::<String>::new());
+}
+
+/// The codes of findings and breaks that a source names, above its tests.
+fn codes_named(source: &str) -> Vec<&str> {
+    let families = ["document.", "json-schema.", "avro.", "protobuf."];
+    let above = source.split("#[cfg(test)]").next().unwrap_or(source);
+    let texts = above.split('"').collect::<Vec<_>>();
+    let mut codes = Vec::new();
+    for pair in texts.windows(2) {
+        let [before, text] = pair else { continue };
+        let named = families.iter().any(|family| text.len() > family.len() && text.starts_with(family));
+        let plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+        // A byte string is a word of somebody else's, and one that ends so is only the beginning of codes.
+        if named && plain && !before.ends_with('b') && !text.ends_with('-') {
+            codes.push(*text);
+        }
+    }
+    codes
+}
+
+#[test]
+fn every_code_of_a_finding_or_a_break_is_explained_and_no_other() {
+    let document = std::fs::read_to_string(root().join("mcp-validation/CODES.md")).expect("the document");
+    let explained = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let explained: BTreeSet<&str> = explained.map(|(code, _)| code).collect();
+    let sources = files("rs").into_iter().filter(|path| path.starts_with("mcp-validation/src"));
+    let sources: Vec<String> =
+        sources.map(|path| std::fs::read_to_string(root().join(path)).expect("a source")).collect();
+    let named: BTreeSet<&str> = sources.iter().flat_map(|source| codes_named(source)).collect();
+    assert!(named.len() > 100, "{}", named.len());
+    assert_eq!(explained.symmetric_difference(&named).collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
 #[test]
