@@ -324,7 +324,10 @@ fn plain(message: &DynamicMessage, other: &MessageDescriptor) -> BTreeMap<u32, P
             let theirs = other.get_field(field.number())?;
             let is_zero =
                 !field.is_list() && !field.is_map() && *value == Value::default_value(&field.kind());
-            (!is_zero || field.kind().as_message().is_some())
+            // A message of no bytes, read as bytes, is the value that counts as none.
+            let vanishes = matches!(value, Value::Message(message) if message.encoded_len() == 0)
+                && theirs.kind().as_message().is_none();
+            (!vanishes && (!is_zero || field.kind().as_message().is_some()))
                 .then(|| (field.number(), plain_value(&field, value, &theirs)))
         })
         .collect()
