@@ -10,6 +10,8 @@ mod failures;
 mod html;
 #[path = "quality/input.rs"]
 mod input;
+#[path = "quality/output.rs"]
+mod output;
 #[path = "quality/page.rs"]
 mod page;
 #[path = "promote/plain.rs"]
@@ -17,6 +19,7 @@ mod plain;
 #[path = "quality/text.rs"]
 mod text;
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,8 +49,10 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
+            return match write!(std::io::stdout(), "{USAGE}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&format!("write to standard output: {error}")),
+            };
         }
         Err(reason) => return failed(&format!("{reason}; --help tells what there is")),
     };
@@ -61,8 +66,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// On standard error; where nobody can be told, the exit code still tells.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
 fn failed(reason: &str) -> ExitCode {
-    eprintln!("quality: {}", plain::lines(reason));
+    say(&format!("quality: {}", plain::lines(reason)));
     ExitCode::from(2)
 }
 
@@ -78,12 +88,14 @@ fn exit_code(measured: &Measured) -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<Measured, String> {
+    output::check(arguments)?;
     let mut quality = Quality::new(policy(arguments)?).map_err(|error| shown(&error))?;
     quality = quality.clock(Arc::new(SystemClock::new()));
     if let Some(schema) = &arguments.schema {
         let contract = Contract::json_schema(text_of(schema)?).build().map_err(|error| shown(&error))?;
         quality = quality.contract(contract);
     }
+    let before = arguments.compare.as_ref().map(|file| load(&quality, file)).transpose()?;
     let mut state = quality.state();
     for file in &arguments.merge {
         merge(&mut state, load(&quality, file)?)?;
@@ -93,7 +105,7 @@ fn measure(arguments: &Arguments) -> Result<Measured, String> {
     for file in &arguments.files {
         let opened = input::open(file, arguments.format, arguments.delimiter)?;
         if !arguments.json {
-            eprintln!("{}", plain::line(&opened.source.said()));
+            say(&plain::line(&opened.source.said()));
         }
         let mut reading = Reading::new(opened.format).workers(workers());
         reading.max_record_bytes = arguments.max_record_bytes;
@@ -103,27 +115,30 @@ fn measure(arguments: &Arguments) -> Result<Measured, String> {
         inputs.push(opened.source);
     }
     failures.finish()?;
-    if let Some(file) = &arguments.state {
-        let bytes = state.save().map_err(|error| shown(&error))?;
-        fs::write(file, bytes).map_err(|error| format!("write {file}: {error}"))?;
-    }
     let summary = quality.summary(&state).map_err(|error| shown(&error))?;
-    let compare =
-        |file: &String| quality.compare(&load(&quality, file)?, &state).map_err(|error| shown(&error));
-    let comparison = arguments.compare.as_ref().map(compare).transpose()?;
+    if summary.records > 0 && summary.unreadable == summary.records {
+        let records = summary.records;
+        return Err(format!(
+            "measure {records} records: none of them can be read; name their format with --format"
+        ));
+    }
+    let compare = |before| quality.compare(&before, &state).map_err(|error| shown(&error));
+    let comparison = before.map(compare).transpose()?;
+    if let Some(file) = &arguments.state {
+        output::replace(file, &state.save().map_err(|error| shown(&error))?)?;
+    }
     Ok(Measured { inputs, summary, comparison })
 }
 
 fn tell(measured: &Measured, arguments: &Arguments) -> Result<(), String> {
     if let Some(file) = &arguments.html {
-        fs::write(file, page::page(measured)).map_err(|error| format!("write {file}: {error}"))?;
+        output::replace(file, page::page(measured).as_bytes())?;
     }
     let text = if arguments.json {
         serde_json::to_string_pretty(measured).map_err(|error| format!("write JSON: {error}"))?
     } else {
         text::report(measured)
     };
-    use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").map_err(|error| format!("write to standard output: {error}"))
 }
 

@@ -111,6 +111,49 @@ fn states_are_merged_and_compared_and_a_damaged_one_is_refused() {
 }
 
 #[test]
+fn a_state_may_replace_the_one_that_it_is_compared_with_and_the_older_one_counts() {
+    let host = Host::new();
+    host.write("p.json", r#"{"complete": ["/a"], "changes": {"drops": {"overall": 0.01}}}"#);
+    host.write("monday.csv", "a,b\n1,1\n2,2\n");
+    host.write("tuesday.csv", "a,b\n1,1\n,2\n");
+    let call = |file| host.call(&["--policy", "p.json", "--state", "last", "--json", file]);
+    assert_eq!(call("monday.csv").code, Some(0));
+    let arguments = ["--policy", "p.json", "--compare", "last", "--state", "last", "--json", "tuesday.csv"];
+    let dropped = host.call(&arguments);
+    assert_eq!(dropped.code, Some(1), "{dropped:?}");
+    let same = host.call(&arguments);
+    assert_eq!(same.code, Some(0), "the state of tuesday has taken the place of monday's: {same:?}");
+}
+
+#[test]
+fn nothing_is_written_over_what_is_read() {
+    let host = Host::new();
+    host.write("p.yaml", POLICY);
+    host.write("t.csv", TABLE);
+    let cases: [&[&str]; 4] = [
+        &["--failures", "./t.csv", "t.csv"],
+        &["--html", "p.yaml", "--policy", "p.yaml", "t.csv"],
+        &["--state", "t.csv", "t.csv"],
+        &["--html", "x", "--failures", "x", "t.csv"],
+    ];
+    for arguments in cases {
+        let outcome = host.call(arguments);
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{arguments:?}: {outcome:?}");
+        assert!(outcome.err.contains("name another file"), "{outcome:?}");
+    }
+    assert_eq!((host.read("t.csv").as_str(), host.read("p.yaml").as_str()), (TABLE, POLICY));
+}
+
+#[test]
+fn records_of_which_none_can_be_read_are_not_judged() {
+    let host = Host::new();
+    host.write("t.csv", TABLE);
+    let outcome = host.call(&["--format", "json-lines", "t.csv"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{outcome:?}");
+    assert!(outcome.err.contains("none of them can be read; name their format"), "{outcome:?}");
+}
+
+#[test]
 fn the_page_needs_nothing_but_itself_and_escapes_what_records_hold() {
     let host = Host::new();
     host.write("p.yaml", POLICY);
