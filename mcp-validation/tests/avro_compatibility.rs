@@ -295,6 +295,13 @@ fn logical_types_that_make_the_same_bytes_mean_something_else() {
     }
     let list = |inner: &str| format!(r#"{{"type": "array", "items": ["null", {inner}]}}"#);
     check(&list(&millis), &list(&micros), &["avro.logical-unit /items/1"]);
+    // What is written is read by the branch of its own type, not by one that it could be promoted to.
+    let or = |inner: &str, other: &str| format!(r#"["null", {inner}, "{other}"]"#);
+    check(&or(&millis, "double"), &micros, &["avro.logical-unit /1"]);
+    check(&format!(r#"["null", "double", {millis}]"#), &micros, &["avro.logical-unit /2"]);
+    check(&or(&date, "long"), &time_millis, &["avro.logical-type-changed /1"]);
+    check(&or(&uuid, "bytes"), r#""string""#, &["avro.logical-type-added /1"]);
+    check(&or(&micros, "double"), &micros, &[]);
 }
 
 #[test]

@@ -125,9 +125,15 @@ impl<'a> Resolution<'a> {
             (Kind::Union(branches), _) => {
                 let mut any_of = Vec::new();
                 let mut below = Vec::new();
+                // A branch of the very type that is written is taken before any that it is promoted to, whatever its logical type.
+                let is_same = |branch: &TypeId| {
+                    let read = reader.get(*branch);
+                    read.named().is_none() && read.kind.word() == written.kind.word()
+                };
+                let only = branches.iter().position(is_same);
                 for (index, branch) in branches.iter().enumerate() {
                     steps.spend(1)?;
-                    if may_read(reader.get(*branch), written) {
+                    if only.is_none_or(|only| only == index) && may_read(reader.get(*branch), written) {
                         any_of.push(self.row(*branch, writer_id));
                         below = vec![index.to_string()];
                     }

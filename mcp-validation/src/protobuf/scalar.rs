@@ -140,9 +140,13 @@ fn integer(kind: Kind, value: &Value, least: i128, most: i128) -> Result<Value, 
 }
 
 /// A float without a fraction as an integer; one that no type holds becomes one that no type holds.
+/// The least integer of 64 bits is the nearest float of integers below it too, and so is taken for one of these.
 fn whole(number: f64) -> Option<i128> {
     if number.fract() != 0.0 {
         return None;
+    }
+    if number <= -9_223_372_036_854_775_808.0 {
+        return Some(i128::MIN);
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -179,6 +183,13 @@ mod tests {
             assert_eq!(code(Kind::Int32, &other), Err("protobuf.type"), "{other}");
         }
         assert_eq!(code(Kind::Uint64, &json!("18446744073709551615")), Ok(json!(u64::MAX)));
+        assert_eq!(code(Kind::Int64, &json!(i64::MIN)), Ok(json!(i64::MIN)));
+        for below in ["-9223372036854775809", "-9223372036854775900", "-1e300"] {
+            let number: Value = serde_json::from_str(below).unwrap();
+            for kind in [Kind::Int64, Kind::Sint64, Kind::Sfixed64] {
+                assert_eq!(code(kind, &number), Err("protobuf.range"), "{below}");
+            }
+        }
         for (kind, beyond) in [
             (Kind::Int32, json!(2_147_483_648_u64)),
             (Kind::Uint32, json!(-1)),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::flat::{Bound, Flat, Index, Node};
+use super::flat::{Bound, Flat, Index, Node, Types};
 
 /// The document, in the words of draft 2020-12, or of draft 4 where the schema is of that draft.
 pub(super) fn emit(flat: &Flat) -> Value {
@@ -22,6 +22,9 @@ pub(super) fn emit(flat: &Flat) -> Value {
     }
     Value::Object(root)
 }
+
+/// How many levels of a schema of names are looked at.
+const MAX_LOOKS: u8 = 8;
 
 struct Emit<'f> {
     flat: &'f Flat,
@@ -98,7 +101,9 @@ impl Emit<'_> {
             ("else", node.condition.and_then(|condition| condition.otherwise)),
         ] {
             if let Some(index) = index {
-                put(keyword, self.child(index));
+                // The set operations take a schema of names that has no text in it for one that says nothing.
+                let nameless = keyword == "propertyNames" && self.excludes_text(index, MAX_LOOKS);
+                put(keyword, if nameless { json!({"not": {}}) } else { self.child(index) });
             }
         }
         if !node.all_of.is_empty() {
@@ -110,6 +115,22 @@ impl Emit<'_> {
             }
         }
         Value::Object(out)
+    }
+
+    /// Whether no text satisfies the subschema, as far as types and values tell; looking `deep` levels down.
+    fn excludes_text(&self, index: Index, deep: u8) -> bool {
+        let (Some(node), Some(deep)) = (self.flat.nodes.get(index), deep.checked_sub(1)) else {
+            return false;
+        };
+        let untyped = node.types.is_some_and(|types| !types.meets(Types::STRING));
+        let unlisted = |values: &[Value]| values.iter().all(|value| !value.is_string());
+        let all = |branches: &[Index]| branches.iter().all(|branch| self.excludes_text(*branch, deep));
+        node.never
+            || untyped
+            || node.allowed.as_ref().is_some_and(|(_, values)| unlisted(values))
+            || node.also_allowed.as_ref().is_some_and(|only| !only.is_string())
+            || node.all_of.iter().any(|part| self.excludes_text(*part, deep))
+            || [&node.any_of, &node.one_of].into_iter().flatten().any(|branches| all(branches))
     }
 
     fn bounds(&self, node: &Node, put: &mut impl FnMut(&str, Value)) {

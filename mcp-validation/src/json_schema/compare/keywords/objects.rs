@@ -312,9 +312,13 @@ impl Compare<'_> {
         let Some(schema) = node.property_names else { return };
         let flat = self.writer;
         let names: Vec<Index> = around.nodes(flat).filter_map(|writer| writer.property_names).collect();
-        let inner = self.covers(schema, &Facts::default().and(flat, &names));
-        // What is no text is no name.
-        let mut inner = inner.into_iter().filter(|inner| !inner.rule.starts_with("json-schema.type-"));
+        let granted = Facts::default().and(flat, &names);
+        let inner = self.covers(schema, &granted);
+        // What is no text is no name: of the types that are lost, only that one counts.
+        let loses_text = granted.types(flat).meets(Types::STRING)
+            && !Facts::of(self.reader, schema).types(self.reader).meets(Types::STRING);
+        let counts = |inner: &Difference| loses_text || !inner.rule.starts_with("json-schema.type-");
+        let mut inner = inner.into_iter().filter(counts);
         let step = Step { around: Rc::clone(around), place: Place::Name };
         let Some(first) = inner.next() else { return };
         let mut values: Vec<Value> = self.declared(around).into_iter().map(Value::String).collect();
