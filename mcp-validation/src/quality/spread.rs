@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Beyond that, the lowest bits of the mantissa are dropped, as few as make the groups fit. How many that are depends on the set of numbers
 /// alone, and the groups add up, so merging keeps all its laws. Within a group, numbers differ from its middle by no more than
-/// [`relative_error`](Self::relative_error). This is the idea of DDSketch's collapsing buckets (Epicoco and others, UDDSketch, 2020), with the
+/// [`relative_error`](Self::relative_error); numbers nearer to zero than any normal one then count as zero. This is the idea of DDSketch's collapsing buckets (Epicoco and others, UDDSketch, 2020), with the
 /// float's own bits as logarithm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Spread {
@@ -108,7 +108,8 @@ impl Spread {
         let negative = group < 0;
         let magnitude = if negative { -(group + 1) } else { group }.cast_unsigned();
         let least = f64::from_bits(magnitude << self.dropped);
-        let value = if self.dropped == 0 {
+        // Among the numbers nearest to zero, zero itself is what is seen; the others are below the least normal number.
+        let value = if self.dropped == 0 || magnitude == 0 {
             least
         } else {
             f64::from_bits(magnitude << self.dropped | 1 << (self.dropped - 1))
@@ -173,6 +174,15 @@ mod tests {
             let (right, got) = (exact.quantile(share).unwrap(), rough.quantile(share).unwrap());
             assert!((right - got).abs() <= (right.abs() + 1.37) * error, "{percent} {right} {got} {error}");
         }
+    }
+
+    #[test]
+    fn zero_stays_zero_beside_however_many_other_numbers() {
+        let mut rough = spread(&(1..=10_000).map(f64::from).collect::<Vec<_>>(), 100);
+        rough.add(0.0, 30_000);
+        rough.add(-1.0, 1);
+        assert!(rough.relative_error() > 0.0);
+        assert_eq!(rough.quantile(0.5), Some(0.0));
     }
 
     proptest! {
