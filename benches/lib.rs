@@ -1,5 +1,6 @@
 //! What the benchmarks share: deterministic data, and the bare peers that each figure stands beside.
 
+pub mod figures;
 pub mod random;
 
 use std::fs::{File, OpenOptions};
@@ -16,6 +17,28 @@ pub fn distinct_bytes(number: u64, length: usize) -> Vec<u8> {
     blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
+
+/// The JSON Schema that all documents of [`distinct_json`] satisfy.
+pub const ORDER_SCHEMA: &str = r#"{
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "required": ["number", "lines"],
+    "properties": {
+        "number": {"type": "integer", "minimum": 0},
+        "lines": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["sku", "quantity"],
+                "properties": {
+                    "sku": {"type": "string", "minLength": 1, "maxLength": 40},
+                    "quantity": {"type": "integer", "minimum": 0, "maximum": 1000}
+                },
+                "additionalProperties": false
+            }
+        }
+    }
+}"#;
 
 /// A JSON document of about `length` bytes, different for each number, that compresses as text does.
 #[must_use]

@@ -9,36 +9,15 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mcp_benches::distinct_json;
+use mcp_benches::{ORDER_SCHEMA, distinct_json};
 use mcp_validation::{Contract, Document, Rule};
 use serde_json::Value;
 
-const ORDER: &str = r#"{
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["number", "lines"],
-    "properties": {
-        "number": {"type": "integer", "minimum": 0},
-        "lines": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["sku", "quantity"],
-                "properties": {
-                    "sku": {"type": "string", "minLength": 1, "maxLength": 40},
-                    "quantity": {"type": "integer", "minimum": 0, "maximum": 1000}
-                },
-                "additionalProperties": false
-            }
-        }
-    }
-}"#;
-
 fn validate(criterion: &mut Criterion) {
-    let schema: Value = serde_json::from_str(ORDER).unwrap();
+    let schema: Value = serde_json::from_str(ORDER_SCHEMA).unwrap();
     let bare = jsonschema::options().offline().build(&schema).unwrap();
-    let contract = Contract::json_schema(ORDER).build().unwrap();
-    let ruled = Contract::json_schema(ORDER)
+    let contract = Contract::json_schema(ORDER_SCHEMA).build().unwrap();
+    let ruled = Contract::json_schema(ORDER_SCHEMA)
         .rule(Rule::range("number-is-natural", "/number", 0.0..))
         .rule(Rule::required("lines-are-there", "/lines"))
         .build()

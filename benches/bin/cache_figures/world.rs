@@ -3,29 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mcp_benches::distinct_json;
+use mcp_benches::{ORDER_SCHEMA, distinct_json};
 use mcp_core::{Name, Version};
 use mcp_validation::{Contract, Rule, ValidationEngine};
-
-const ORDER: &str = r#"{
-    "type": "object",
-    "required": ["number", "lines"],
-    "properties": {
-        "number": {"type": "integer", "minimum": 0},
-        "lines": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["sku", "quantity"],
-                "properties": {
-                    "sku": {"type": "string", "minLength": 1, "maxLength": 40},
-                    "quantity": {"type": "integer", "minimum": 0, "maximum": 1000}
-                },
-                "additionalProperties": false
-            }
-        }
-    }
-}"#;
 
 pub(crate) fn subject() -> Name {
     "orders".parse().expect("a name")
@@ -38,7 +18,7 @@ pub(crate) fn version() -> Version {
 /// With one contract, and a cache of so many bytes; none for 0.
 pub(crate) fn engine(cache_bytes: u64) -> Arc<ValidationEngine> {
     let engine = ValidationEngine::builder().cache_bytes(cache_bytes).build().expect("an engine");
-    let contract = Contract::json_schema(ORDER)
+    let contract = Contract::json_schema(ORDER_SCHEMA)
         .rule(Rule::range("number-is-natural", "/number", 0.0..))
         .rule(Rule::required("lines-are-there", "/lines"));
     engine.register(&subject(), &version(), contract.build().expect("a contract")).expect("registered");

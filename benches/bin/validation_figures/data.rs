@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use mcp_benches::distinct_json;
+use mcp_benches::{ORDER_SCHEMA, distinct_json};
 use mcp_validation::{Contract, Document};
 use serde_json::Value;
 
@@ -17,24 +17,6 @@ pub(crate) struct Set {
     pub(crate) valid: Vec<Bytes>,
     pub(crate) invalid: Vec<Bytes>,
 }
-
-const ORDER: &str = r#"{
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["number", "lines"],
-    "properties": {
-        "number": {"type": "integer", "minimum": 0},
-        "lines": {"type": "array", "items": {
-            "type": "object",
-            "required": ["sku", "quantity"],
-            "properties": {
-                "sku": {"type": "string", "minLength": 1, "maxLength": 40},
-                "quantity": {"type": "integer", "minimum": 0, "maximum": 1000}
-            },
-            "additionalProperties": false
-        }}
-    }
-}"#;
 
 impl Set {
     fn new(name: &str, schema: &str, documents: impl Iterator<Item = Bytes>) -> Self {
@@ -75,8 +57,10 @@ pub(crate) fn sets(folder: Option<&Path>) -> Vec<Set> {
         )
     };
     let both = |length| orders(length).chain(orders(length).map(damaged));
-    let mut sets =
-        vec![Set::new("orders", ORDER, both(1024)), Set::new("large orders", ORDER, both(16 * 1024))];
+    let mut sets = vec![
+        Set::new("orders", ORDER_SCHEMA, both(1024)),
+        Set::new("large orders", ORDER_SCHEMA, both(16 * 1024)),
+    ];
     let Some(folder) = folder else {
         eprintln!("only generated documents: no --data, which benches/validation_data.py gathers");
         return sets;

@@ -12,21 +12,9 @@ mod rules;
 mod timing;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-/// One measured figure.
-struct Figure {
-    /// What was measured.
-    what: String,
-    /// What it should reach.
-    target: &'static str,
-    /// What it reached.
-    reached: String,
-    /// What the bare peers of the same run reached, and the ratio to them.
-    peer: String,
-    /// Whether the target was met; `None` where there is none.
-    met: Option<bool>,
-}
+use mcp_benches::figures::{self, Figure};
 
 /// Where the data sets and `ajv` are.
 #[derive(Default)]
@@ -46,20 +34,6 @@ const ROWS: [Row; 6] = [
     ("compatibility", compatibility::measure),
 ];
 
-/// In the process of one row.
-fn print_row(row: &Row, places: &Places) -> bool {
-    let figures = row.1(places);
-    for Figure { what, target, reached, peer, met } in &figures {
-        let met = match met {
-            Some(true) => "met",
-            Some(false) => "**missed**",
-            None => "",
-        };
-        println!("| {what} | {target} | {reached} | {peer} | {met} |");
-    }
-    figures.iter().all(|figure| figure.met != Some(false))
-}
-
 fn main() -> ExitCode {
     let mut places = Places::default();
     let (mut check, mut one, mut names) = (false, false, Vec::new());
@@ -75,17 +49,13 @@ fn main() -> ExitCode {
     }
     let rows = ROWS.iter().filter(|row| names.is_empty() || names.iter().any(|name| name == row.0));
     if one {
-        let missed = rows.filter(|row| !print_row(row, &places)).count();
+        let missed = rows.filter(|row| !figures::print(&row.1(&places))).count();
         return if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load before: {}", load.split(' ').take(3).collect::<Vec<_>>().join(" "));
-    println!("| what | target | reached | bare peers of the same run | |\n|---|---|---|---|---|");
+    figures::print_head();
     let mut missed = false;
     for (name, _) in rows {
-        let this = std::env::current_exe().expect("the path of this program");
-        let mut command = Command::new(this);
-        command.args(["--row", name]);
+        let mut command = figures::of_row(name);
         for (flag, place) in [("--data", &places.data), ("--ajv", &places.ajv)] {
             if let Some(place) = place {
                 command.arg(flag).arg(place);
